@@ -1,0 +1,91 @@
+"""The handful of verbs that everything above storage is written in.
+
+Keys are relative, `/`-separated paths whose parts match `[A-Za-z0-9=_.-]+` and are neither `.` nor `..`; anything else raises
+`InvalidInput` before any I/O. All methods may be called from many threads. Nothing above this protocol knows which
+implementation it has. Errors: `NotFound`, `AlreadyExists`, `CommitUnknown`, `StorageError` (with key and URL in the message).
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+type Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One level below a prefix, both sorted: names of `objects`, and of `prefixes` that hold more."""
+
+    objects: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+
+class Batch(Protocol):
+    """Objects that become durable together, when the batch's context is left without an error."""
+
+    def put(self, key: str, data: Buffer | Iterable[Buffer]) -> int:
+        """Write one new object (a stream is consumed as it is written) and return its size in bytes.
+
+        The key must be new (segments have random names): an existing object raises `AlreadyExists`. Thread-safe.
+        """
+        ...
+
+
+class Storage(Protocol):
+    """One root: a directory, a bucket's prefix, or memory."""
+
+    @property
+    def url(self) -> str:
+        """Where this is; `open_storage(url)` opens it again, also in another process (memory: only in this one)."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The whole object."""
+        ...
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each half-open range; a range past the end comes back short, never padded."""
+        ...
+
+    def size(self, key: str) -> int:
+        """The object's length in bytes."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether the object is there now."""
+        ...
+
+    def list(self, prefix: str) -> Listing:
+        """One level below `prefix` (`""` is the root); nothing there is an empty listing."""
+        ...
+
+    def create(self, key: str, data: Buffer) -> None:
+        """Create the object whole and durable, or raise `AlreadyExists` and leave the present one alone.
+
+        Of many concurrent creators exactly one succeeds. `CommitUnknown` if it may have appeared without being durable.
+        """
+        ...
+
+    def put(self, key: str, data: Buffer, *, durable: bool) -> None:
+        """Replace the object atomically; with `durable=False` (hints) a crash may lose or restore it."""
+        ...
+
+    def batch(self) -> AbstractContextManager[Batch]:
+        """Start a batch; leaving it normally makes its objects and the way to them durable, in that order.
+
+        Left by an exception, what was put is garbage under names nobody knows.
+        """
+        ...
+
+    def sync(self, prefix: str) -> None:
+        """Make what is visible directly below `prefix` durable (a reader that builds on it calls this first)."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object if it is there."""
+        ...
+
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Queue behind other local holders of this advisory lock; where there is none, do nothing."""
+        ...
