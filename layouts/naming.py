@@ -20,6 +20,7 @@ _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _ESCAPES = tuple(chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256))
 # Windows opens a device under these names, whatever the case and whatever follows a dot.
 _FIRST_LETTER_ESCAPED = re.compile(r"((CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|\Z)|zarr\.json\Z)", re.IGNORECASE | re.ASCII)
+_PLAIN_NAME = re.compile(rf"(?![_.])[A-Za-z0-9_.-]{{1,{ESCAPED_LIMIT_BYTES}}}(?<!\.)\Z")
 _ESCAPED_BYTE = re.compile(rb"=([0-9A-F]{2})")
 _SEGMENT_NAME = re.compile(r"(0|[1-9][0-9]{0,18})-[0-9a-f]{32}\Z")
 _VERSION_NAME = re.compile(rf"[0-9]{{{VERSION_DIGITS}}}\Z")
@@ -31,12 +32,7 @@ def escape(part: str) -> str:
     >>> escape("BTC/USDT:USDT"), escape("_all"), escape("..")
     ('BTC=2FUSDT=3AUSDT', '=5Fall', '=2E=2E')
     """
-    if not isinstance(part, str) or not part:
-        raise InvalidInput(Problem("name", f"{part!r} must be text that isn't empty"))
-    try:
-        data = part.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput(Problem("name", f"{part!r} isn't valid Unicode ({error.reason}); give text that UTF-8 can hold")) from None
+    data = _encoded(part)
     body = part.rstrip(".")
     letters = [_ESCAPES[byte] for byte in data]
     for trailing in range(len(data) - (len(part) - len(body)), len(data)):
@@ -48,6 +44,15 @@ def escape(part: str) -> str:
         what = f"{part[:40]!r}… takes {len(text)} bytes when escaped ({text[:40]}…), more than {ESCAPED_LIMIT_BYTES}; shorten it"
         raise InvalidInput(Problem("name", what))
     return text
+
+
+def _encoded(part: Any) -> bytes:
+    if not isinstance(part, str) or not part:
+        raise InvalidInput(Problem("name", f"{part!r} must be text that isn't empty"))
+    try:
+        return part.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(Problem("name", f"{part!r} isn't valid Unicode ({error.reason}); give text that UTF-8 can hold")) from None
 
 
 def unescape(text: str) -> str:
@@ -77,6 +82,15 @@ def _unescaped(text: object) -> str | None:
         return None
 
 
+def is_plain_name(text: str) -> bool:
+    """Whether a name is its own escaping, and so can be a directory as it is; names of windows are.
+
+    >>> is_plain_name("2024-08-08"), is_plain_name("../raw"), is_plain_name("_log")
+    (True, False, False)
+    """
+    return _PLAIN_NAME.match(text) is not None and _FIRST_LETTER_ESCAPED.match(text) is None
+
+
 def is_escaped(text: str) -> bool:
     """Whether this is a name that `escape` yields, so that a listing takes it for part of a key."""
     try:
@@ -94,11 +108,9 @@ def parse_key(storage_class: StorageClass | str, key: str | Sequence[str]) -> tu
     template = KEY_TEMPLATES[storage_class]
     problems: list[Problem] = []
     if isinstance(key, str):
-        parts: Sequence[object] = [_collected(unescape, text, place, problems) for place, text in enumerate(key.split("/"))]
-    elif isinstance(key, Sequence) and not isinstance(key, bytes | bytearray | memoryview):
-        parts = key
+        parts = [_collected(unescape, text, place, problems) for place, text in enumerate(key.split("/"))]
     else:
-        raise InvalidInput(Problem("key", f"{key!r} must be a tuple of {' / '.join(template)}, or that as escaped text"))
+        parts = _listed_parts(key, template)
     if len(parts) != len(template):
         what = f"{key!r} has {len(parts)} parts, where a key of {storage_class} has {len(template)}: {' / '.join(template)}"
         problems.append(Problem("key", what))
@@ -110,6 +122,12 @@ def parse_key(storage_class: StorageClass | str, key: str | Sequence[str]) -> tu
     if problems:
         raise InvalidInput(problems)
     return tuple(map(str, parts))
+
+
+def _listed_parts(key: Any, template: tuple[str, ...]) -> list[Any]:
+    if isinstance(key, Sequence) and not isinstance(key, bytes | bytearray | memoryview):
+        return list(key)
+    raise InvalidInput(Problem("key", f"{key!r} must be a tuple of {' / '.join(template)}, or that as escaped text"))
 
 
 def _collected(function: Callable[[Any], str], value: object, place: int, problems: list[Problem]) -> str:
@@ -134,7 +152,7 @@ def new_segment_name(base_version: int, random_bits: int) -> str:
 
 def is_segment_name(text: str) -> bool:
     """Whether a record may call a segment or artifact so (and so can't name any other place)."""
-    return isinstance(text, str) and _SEGMENT_NAME.match(text) is not None
+    return _SEGMENT_NAME.match(text) is not None
 
 
 def segment_base_version(name: str) -> int:

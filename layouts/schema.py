@@ -10,17 +10,8 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from layouts.columns import (
-    DTYPES,
-    NAME_LIMIT,
-    Clock,
-    Column,
-    Kind,
-    coerce_member,
-    column_problems,
-    json_problems,
-    name_problems,
-)
+from layouts.columnrules import NAME_LIMIT, column_problems, json_problems, name_problems
+from layouts.columns import DTYPES, Clock, Column, Kind, coerce_member
 from layouts.problems import InvalidInput, Problem
 from layouts.windows import WindowLength
 
@@ -94,10 +85,11 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
         """Turn what users type into what we mean."""
         coerce_member(self, "order", Order)
         coerce_member(self, "window", WindowLength)
-        if isinstance(self.columns, list | tuple):
-            msgspec.structs.force_setattr(self, "columns", tuple(map(self._with_axis_clock, self.columns)))
+        columns: Any = self.columns
+        if isinstance(columns, list | tuple):
+            msgspec.structs.force_setattr(self, "columns", tuple(map(self._with_axis_clock, columns)))
 
-    def _with_axis_clock(self, column: Column) -> Column:
+    def _with_axis_clock(self, column: Any) -> Any:
         if isinstance(column, Column) and column.name == self.axis and column.kind == Kind.TIME and column.clock is None:
             return msgspec.structs.replace(column, clock=Clock.AXIS)
         return column
@@ -150,9 +142,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
             yield ArraySpec(name=f"{name}_count", column=name, role="count", dtype="uint32", dimensions=rows)
         elif column.levels is not None:
             dimensions = (*rows, LEVEL_DIMENSION)
-            yield ArraySpec(
-                name=name, column=name, role="values", dtype=column.dtype, dimensions=dimensions, inner_shape=(column.levels,)
-            )
+            yield ArraySpec(name=name, column=name, role="values", dtype=column.dtype, dimensions=dimensions, inner_shape=(column.levels,))
         else:
             yield ArraySpec(name=name, column=name, role="values", dtype=column.dtype, dimensions=rows)
         if column.nullable:
@@ -163,9 +153,12 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
         return (column if isinstance(column, Column) else self.column(column)).null_stand_in
 
 
-def validate_schema(schema: Schema) -> tuple[Problem, ...]:
+def validate_schema(schema: Any) -> tuple[Problem, ...]:
     """Every problem of a schema; none means that a dataset can be made with it."""
-    return tuple(_problems(schema))
+    if not isinstance(schema, Schema):
+        what = f"a {type(schema).__name__} isn't a Schema; build one from columns, or take a shipped one"
+        return (Problem("schema", what),)
+    return tuple(_problems(schema))  # building one checks nothing, so its fields may hold anything
 
 
 def parse_schema(schema: Schema) -> Schema:
@@ -175,10 +168,7 @@ def parse_schema(schema: Schema) -> Schema:
     return schema
 
 
-def _problems(schema: Schema) -> Iterator[Problem]:
-    if not isinstance(schema, Schema):
-        yield Problem("schema", f"a {type(schema).__name__} isn't a Schema; build one from columns, or take a shipped one")
-        return
+def _problems(schema: Any) -> Iterator[Problem]:
     where = f"schema {schema.name!r}"
     yield from name_problems(schema.name, where)
     if not isinstance(schema.order, Order):
@@ -189,10 +179,11 @@ def _problems(schema: Schema) -> Iterator[Problem]:
         yield from json_problems(schema.attributes, f"{where} attributes")
     else:
         yield Problem(where, f"attributes are {schema.attributes!r}, and must be a dict")
-    if not isinstance(schema.columns, tuple) or not all(isinstance(column, Column) for column in schema.columns):
-        yield Problem(where, f"columns are {schema.columns!r}, and must be a tuple of Column")
+    columns = schema.columns
+    if not isinstance(columns, tuple) or not all(isinstance(column, Column) and isinstance(column.name, str) for column in columns):
+        yield Problem(where, f"columns are {columns!r}, and must be a tuple of Column with names")
         return
-    for column in schema.columns:
+    for column in columns:
         yield from column_problems(column)
     yield from _axis_problems(schema, where)
     yield from _name_clashes(schema)
@@ -212,7 +203,7 @@ def _axis_problems(schema: Schema, where: str) -> Iterator[Problem]:
             yield Problem(f"column {axis.name!r}", "the axis can't be null; drop nullable=True")
     for column in schema.columns:
         if column.clock is Clock.AXIS and column.name != schema.axis:
-            yield Problem(f"column {column.name!r}", f"only the axis {schema.axis!r} has the clock 'axis'; use another role, such as 'other'")
+            yield Problem(f"column {column.name!r}", f"only the axis {schema.axis!r} has the clock 'axis'; make it 'other'")
 
 
 def _name_clashes(schema: Schema) -> Iterator[Problem]:

@@ -11,6 +11,11 @@ import numpy as np
 from layouts.columns import INT64_MAX, INT64_MIN
 from layouts.problems import InvalidInput, Problem
 
+#: What stands for a moment; Arrow and zero-dimensional array scalars do as well.
+type TimeLike = int | str | date | np.datetime64 | np.integer[Any]
+#: What stands for a length of time.
+type DurationLike = int | str | timedelta | np.timedelta64
+
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -94,7 +99,7 @@ def format_time(time_ns: int) -> str:
 
 def parse_interval(value: Any, where: str = "interval") -> tuple[int, int]:
     """A half-open interval `(start, end)` of moments that isn't empty."""
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or len(value) != 2:  # noqa: PLR2004
+    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or len(value) != 2:
         raise _refused(where, value, "give a pair (start, end) of times, the end not included")
     problems: list[Problem] = []
     bounds: list[int] = []
@@ -152,9 +157,9 @@ def _iso_time(text: str, where: str) -> int:
     match = _ISO.match(text.strip())
     if match is None:
         raise _refused(where, text, "write ISO 8601, such as 2024-08-08, 2024-08-08T13:30:00.123456789Z or …+02:00")
-    year, month, day, hour, minute, second = (int(match[group] or default) for group, default in zip(range(1, 7), (0, 1, 1, 0, 0, 0), strict=True))
+    year, month, day = int(match[1]), int(match[2] or 1), int(match[3] or 1)
     try:
-        whole = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+        whole = datetime(year, month, day, int(match[4] or 0), int(match[5] or 0), int(match[6] or 0), tzinfo=UTC)
     except ValueError as error:
         raise _refused(where, text, f"there is no such moment ({error})") from None
     time_ns = _timedelta_ns(whole - _EPOCH) + int((match[7] or "").ljust(9, "0"))
@@ -162,7 +167,7 @@ def _iso_time(text: str, where: str) -> int:
     if zone is None or zone in "Zz":
         return time_ns
     hours, minutes = int(zone[1:3]), int(zone[3:].removeprefix(":") or 0)
-    if hours > 23 or minutes > 59:  # noqa: PLR2004
+    if hours > 23 or minutes > 59:
         raise _refused(where, text, f"there is no offset {zone}")
     offset = hours * HOUR + minutes * MINUTE
     return time_ns - offset if zone[0] == "+" else time_ns + offset

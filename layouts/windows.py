@@ -5,20 +5,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
 from layouts.columns import INT64_MAX, INT64_MIN
-from layouts.naming import escape
+from layouts.naming import ESCAPED_LIMIT_BYTES, is_plain_name
 from layouts.problems import InvalidInput, Problem
-from layouts.times import DAY, HOUR, day_of, day_start, format_time, parse_duration, parse_interval, parse_time
+from layouts.times import DAY, HOUR, TimeLike, day_of, day_start, format_time, parse_duration, parse_interval, parse_time
 
 __all__ = [
     "AXIS_MAX",
     "AXIS_MIN",
+    "TimeLike",
     "Window",
     "WindowLength",
-    "check_series_name",
+    "check_window_name",
     "format_time",
     "parse_duration",
     "parse_interval",
@@ -86,7 +88,7 @@ def window_at(length: WindowLength, time_ns: int) -> Window:
             return _WHOLE
 
 
-def parse_window(name: str) -> Window:
+def parse_window(name: Any) -> Window:
     """The window of this name; exactly the names that windows have are taken."""
     if name == _WHOLE.name:
         return _WHOLE
@@ -175,11 +177,14 @@ def _window_numbers(length: WindowLength, times: np.ndarray) -> np.ndarray:
             return np.zeros(times.size, np.int64)
 
 
-def check_series_name(name: str) -> str:
-    """The name of a series, which takes the window's place in datasets that aren't cut by time; on disk it is escaped as key parts are."""
-    escape(name)
-    if "\0" in name:  # checkpoints keep names in fixed-length bytes, which end at a zero
-        raise InvalidInput(Problem("series", f"{name!r} contains a zero byte; leave it out"))
+def check_window_name(name: Any) -> str:
+    """The name of a series, which takes a window's place in datasets that aren't cut by time (`whole` where there is but one).
+
+    It becomes a directory as it is, so it must be its own escaping; `InvalidInput` otherwise.
+    """
+    if not isinstance(name, str) or not is_plain_name(name):
+        what = f"{name!r} must consist of letters, digits, - _ and ., not begin with _ or ., and not end with ."
+        raise InvalidInput(Problem("window", f"{what}; nor may it be a device of Windows, or longer than {ESCAPED_LIMIT_BYTES}"))
     return name
 
 
