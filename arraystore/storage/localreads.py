@@ -1,0 +1,109 @@
+"""Reading a local directory: nothing here changes a byte."""
+
+import os
+from collections.abc import Sequence
+
+from arraystore.errors import ArrayStoreError, NotFound
+from arraystore.storage.base import Listing
+from arraystore.storage.descent import Directory, descend, file_size, open_file
+from arraystore.storage.failures import storage_error
+from arraystore.storage.keys import check_ranges, is_part, key_parts, prefix_parts
+from arraystore.storage.localroot import LocalRoot
+
+
+class LocalReads:
+    """The reading half of `LocalStorage`.
+
+    The root is opened at first use, again in each process that a fork makes, and stays the same directory even if it is moved. Below
+    it no symbolic link is followed, and nothing but regular files and directories is opened. A listing leaves both out.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._root = LocalRoot(path)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return type(self), (self.url,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LocalReads) and self.url == other.url
+
+    def __hash__(self) -> int:
+        return hash(self.url)
+
+    @property
+    def url(self) -> str:
+        """The absolute path of the root."""
+        return self._root.path
+
+    def get(self, key: str) -> bytes:
+        """See `Storage.get`."""
+        (data,) = self._read(key, None)
+        return data
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `Storage.get_ranges`."""
+        check_ranges(key, ranges)
+        return [*self._read(key, ranges)]
+
+    def size(self, key: str) -> int:
+        """See `Storage.size`."""
+        *above, name = key_parts(key)
+        try:
+            return file_size(descend(self._root.opened().root, above), name)
+        except OSError as error:
+            raise self._unreadable(error, key) from error
+
+    def exists(self, key: str) -> bool:
+        """See `Storage.exists`."""
+        try:
+            self.size(key)
+        except NotFound:
+            return False
+        return True
+
+    def list(self, prefix: str) -> Listing:
+        """See `Storage.list`."""
+        parts = prefix_parts(prefix)
+        objects, prefixes = [], []
+        try:
+            # An own descriptor, even of the root: threads that share one would share its reading position.
+            directory = Directory(descend(self._root.opened().root, parts).reopened())
+            with os.scandir(directory.fd) as entries:
+                for entry in entries:
+                    if not is_part(entry.name):
+                        continue
+                    if entry.is_file(follow_symlinks=False):
+                        objects.append(entry.name)
+                    elif entry.is_dir(follow_symlinks=False):
+                        prefixes.append(entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return Listing((), ())
+        except OSError as error:
+            raise self._unreadable(error, prefix) from error
+        return Listing(tuple(sorted(objects)), tuple(sorted(prefixes)))
+
+    def _read(self, key: str, ranges: Sequence[tuple[int, int]] | None) -> tuple[bytes, ...]:
+        *above, name = key_parts(key)
+        try:
+            fd, size = open_file(descend(self._root.opened().root, above), name)
+            try:
+                return tuple(_read_range(fd, start, min(stop, size)) for start, stop in (((0, size),) if ranges is None else ranges))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._unreadable(error, key) from error
+
+    def _unreadable(self, error: OSError, key: str) -> ArrayStoreError:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return NotFound(f"{self.url}: there is no object {key!r}")
+        return storage_error(error, "reading", key, self.url)
+
+
+def _read_range(fd: int, start: int, stop: int) -> bytes:
+    data = os.pread(fd, stop - start, start) if start < stop else b""
+    if len(data) == stop - start or not data:
+        return data
+    return data + _read_range(fd, start + len(data), stop)  # one call reads 2 GiB at most
