@@ -7,7 +7,7 @@ from layouts.chunking import (
     SHARD_BYTES,
     TAIL_BYTES,
     TAIL_COUNT,
-    TAIL_WINDOW_BYTES,
+    TAIL_TOTAL_BYTES,
     chunk_length,
     shard_length,
 )
@@ -92,7 +92,7 @@ __all__ = [
     "SIDE",
     "TAIL_BYTES",
     "TAIL_COUNT",
-    "TAIL_WINDOW_BYTES",
+    "TAIL_TOTAL_BYTES",
     "Action",
     "ArraySpec",
     "ArrayStoreError",

@@ -16,7 +16,7 @@ SEGMENT_ROWS = 64 * MIB
 TAIL_BYTES = 128 * KIB
 #: So many tails of a window, or so many bytes of them, must be folded into a segment.
 TAIL_COUNT = 256
-TAIL_WINDOW_BYTES = 1 * MIB
+TAIL_TOTAL_BYTES = 1 * MIB
 
 
 def chunk_length(length: int, element_bytes: int, budget_bytes: int) -> int:
