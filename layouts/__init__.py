@@ -50,7 +50,6 @@ from layouts.naming import (
     escape,
     format_key,
     is_escaped,
-    is_plain_name,
     is_segment_name,
     new_segment_name,
     parse_key,
@@ -61,13 +60,13 @@ from layouts.naming import (
 )
 from layouts.problems import ArrayStoreError, InvalidInput, Problem
 from layouts.schema import ArraySpec, Order, Schema, parse_schema, validate_schema
-from layouts.times import DurationLike, TimeLike, format_time, parse_duration, parse_interval, parse_time
+from layouts.times import format_time, parse_duration, parse_interval, parse_time
 from layouts.windows import (
     AXIS_MAX,
     AXIS_MIN,
     Window,
     WindowLength,
-    check_window_name,
+    check_series_name,
     parse_window,
     split_by_window,
     window_at,
@@ -100,7 +99,6 @@ __all__ = [
     "Clock",
     "CodecSpec",
     "Column",
-    "DurationLike",
     "Grant",
     "InvalidInput",
     "Kind",
@@ -110,14 +108,13 @@ __all__ = [
     "Role",
     "Schema",
     "StorageClass",
-    "TimeLike",
     "Window",
     "WindowLength",
     "access_table_markdown",
     "array_metadata",
     "bars",
     "book_updates",
-    "check_window_name",
+    "check_series_name",
     "chunk_length",
     "class_rule",
     "codec_for",
@@ -129,7 +126,6 @@ __all__ = [
     "format_time",
     "group_metadata",
     "is_escaped",
-    "is_plain_name",
     "is_segment_name",
     "may",
     "metrics",

@@ -20,7 +20,6 @@ _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _ESCAPES = tuple(chr(byte) if byte in _PLAIN else f"={byte:02X}" for byte in range(256))
 # Windows opens a device under these names, whatever the case and whatever follows a dot.
 _FIRST_LETTER_ESCAPED = re.compile(r"((CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\.|\Z)|zarr\.json\Z)", re.IGNORECASE | re.ASCII)
-_PLAIN_NAME = re.compile(rf"(?![_.])[A-Za-z0-9_.-]{{1,{ESCAPED_LIMIT_BYTES}}}(?<!\.)\Z")
 _ESCAPED_BYTE = re.compile(rb"=([0-9A-F]{2})")
 _SEGMENT_NAME = re.compile(r"(0|[1-9][0-9]{0,18})-[0-9a-f]{32}\Z")
 _VERSION_NAME = re.compile(rf"[0-9]{{{VERSION_DIGITS}}}\Z")
@@ -80,15 +79,6 @@ def _unescaped(text: object) -> str | None:
         return _ESCAPED_BYTE.sub(lambda match: bytes.fromhex(match[1].decode()), data).decode()
     except UnicodeError:
         return None
-
-
-def is_plain_name(text: str) -> bool:
-    """Whether a name is its own escaping, and so can be a directory as it is; names of windows are.
-
-    >>> is_plain_name("2024-08-08"), is_plain_name("../raw"), is_plain_name("_log")
-    (True, False, False)
-    """
-    return _PLAIN_NAME.match(text) is not None and _FIRST_LETTER_ESCAPED.match(text) is None
 
 
 def is_escaped(text: str) -> bool:

@@ -11,11 +11,6 @@ import numpy as np
 from layouts.columns import INT64_MAX, INT64_MIN
 from layouts.problems import InvalidInput, Problem
 
-#: What stands for a moment; Arrow and zero-dimensional array scalars do as well.
-type TimeLike = int | str | date | np.datetime64 | np.integer[Any]
-#: What stands for a length of time.
-type DurationLike = int | str | timedelta | np.timedelta64
-
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE

@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 
 from layouts.columns import INT64_MAX, INT64_MIN
-from layouts.naming import ESCAPED_LIMIT_BYTES, is_plain_name
+from layouts.naming import escape
 from layouts.problems import InvalidInput, Problem
-from layouts.times import DAY, HOUR, TimeLike, day_of, day_start, format_time, parse_duration, parse_interval, parse_time
+from layouts.times import DAY, HOUR, day_of, day_start, format_time, parse_duration, parse_interval, parse_time
 
 __all__ = [
     "AXIS_MAX",
     "AXIS_MIN",
-    "TimeLike",
     "Window",
     "WindowLength",
-    "check_window_name",
+    "check_series_name",
     "format_time",
     "parse_duration",
     "parse_interval",
@@ -177,14 +176,15 @@ def _window_numbers(length: WindowLength, times: np.ndarray) -> np.ndarray:
             return np.zeros(times.size, np.int64)
 
 
-def check_window_name(name: Any) -> str:
-    """The name of a series, which takes a window's place in datasets that aren't cut by time (`whole` where there is but one).
+def check_series_name(name: str) -> str:
+    """The name of a series, which takes a window's place in datasets that aren't cut by time.
 
-    It becomes a directory as it is, so it must be its own escaping; `InvalidInput` otherwise.
+    Any text that can be escaped as key parts are, as which it lies on disk; `InvalidInput` otherwise.
     """
-    if not isinstance(name, str) or not is_plain_name(name):
-        what = f"{name!r} must consist of letters, digits, - _ and ., not begin with _ or ., and not end with ."
-        raise InvalidInput(Problem("window", f"{what}; nor may it be a device of Windows, or longer than {ESCAPED_LIMIT_BYTES}"))
+    try:
+        escape(name)
+    except InvalidInput as error:
+        raise InvalidInput([Problem("series", problem.what) for problem in error.problems]) from None
     return name
 
 
