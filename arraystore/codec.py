@@ -1,0 +1,126 @@
+"""One chunk: array elements to stored bytes and back, with the CRC-32C that follows them (FORMAT.md section 9).
+
+Both ways leave the interpreter lock for the length of the work, so chunks are coded on many threads at once. Decoding
+writes straight into memory the caller owns, and never allocates by what the bytes claim.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numcodecs import blosc, zstd  # type: ignore[import-untyped]
+
+# The module that numcodecs.pcodec itself calls: its wrapper tells neither how many elements came out nor whether more were to come.
+from pcodec import ChunkConfig, PagingSpec, standalone  # type: ignore[import-untyped]
+
+from arraystore.digest import crc32c
+from arraystore.errors import Corrupt
+from layouts.codecs import CodecSpec
+
+CHECKSUM_BYTES = 4
+BLOSC_HEADER_BYTES = 16
+PAGE_ELEMENTS = 262_144
+
+type Decode = Callable[[bytes, np.ndarray], None]
+
+# Blosc's own threads would queue the callers behind one lock; Zarr sets the same when it loads its blosc codec.
+blosc.use_threads = False
+
+
+def encode_chunk(spec: CodecSpec, elements: np.ndarray) -> tuple[bytes, int]:
+    """The stored form of a chunk's elements (contiguous), its checksum at the end, and that checksum."""
+    payload = ENCODERS[spec.name](spec.configuration, elements.reshape(-1))
+    checksum = crc32c(payload)
+    return payload + checksum.to_bytes(CHECKSUM_BYTES, "little"), checksum
+
+
+def decode_chunk(codec: str, stored: bytes, checksum: int, out: np.ndarray) -> None:
+    """Fill `out` (contiguous, of the chunk's dtype and size) from a chunk's stored bytes, or raise `Corrupt`.
+
+    The bytes must end with `checksum`, have that checksum, and hold exactly as many elements as `out`. After an error
+    the contents of `out` are undefined.
+    """
+    payload = stored[:-CHECKSUM_BYTES]
+    found = int.from_bytes(stored[-CHECKSUM_BYTES:], "little")
+    if len(stored) < CHECKSUM_BYTES or found != checksum:
+        raise Corrupt(f"it ends with the checksum {found:08x} where its index says {checksum:08x}")
+    if (computed := crc32c(payload)) != checksum:
+        raise Corrupt(f"its bytes have the checksum {computed:08x} where its index says {checksum:08x}")
+    try:
+        DECODERS[codec](payload, out.reshape(-1))
+    except Corrupt:
+        raise
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # a panic in compiled code arrives as a BaseException
+        raise Corrupt(f"{codec} can't decode it: {error}") from error
+
+
+def _encode_pcodec(configuration: Mapping[str, Any], elements: np.ndarray) -> bytes:
+    stored: bytes = standalone.simple_compress(elements, _pcodec_configuration(configuration["level"]))
+    return stored
+
+
+@functools.cache
+def _pcodec_configuration(level: int) -> ChunkConfig:
+    return ChunkConfig(compression_level=level, paging_spec=PagingSpec.equal_pages_up_to(PAGE_ELEMENTS))
+
+
+def _encode_blosc(configuration: Mapping[str, Any], elements: np.ndarray) -> bytes:
+    shuffle = {"noshuffle": blosc.NOSHUFFLE, "shuffle": blosc.SHUFFLE, "bitshuffle": blosc.BITSHUFFLE}[configuration["shuffle"]]
+    stored: bytes = blosc.compress(
+        elements.view(np.dtype(f"u{configuration['typesize']}")),
+        configuration["cname"].encode(),
+        configuration["clevel"],
+        shuffle,
+        configuration["blocksize"],
+    )
+    return stored
+
+
+def _encode_zstd(configuration: Mapping[str, Any], elements: np.ndarray) -> bytes:
+    stored: bytes = zstd.compress(elements.view(np.uint8), configuration["level"], configuration["checksum"])
+    return stored
+
+
+def _decode_pcodec(payload: bytes, out: np.ndarray) -> None:
+    progress = standalone.simple_decompress_into(payload, out)
+    if progress.n_processed != out.size or not progress.finished:
+        more = "" if progress.finished else " and then more"
+        raise Corrupt(f"it holds {progress.n_processed} elements{more}, where {out.size} belong")
+
+
+def _decode_blosc(payload: bytes, out: np.ndarray) -> None:
+    # blosc itself never looks at how many bytes it was given, only at what they say of themselves
+    decoded, stored = int.from_bytes(payload[4:8], "little"), int.from_bytes(payload[12:16], "little")
+    if len(payload) < BLOSC_HEADER_BYTES or decoded != out.nbytes or stored != len(payload):
+        raise Corrupt(f"it says {stored} bytes become {decoded}, where {len(payload)} are to become {out.nbytes}")
+    blosc.decompress(payload, out)
+
+
+def _decode_zstd(payload: bytes, out: np.ndarray) -> None:
+    if (decoded := _zstd_content_bytes(payload)) != out.nbytes:
+        raise Corrupt(f"it says it holds {decoded} bytes, where {out.nbytes} belong")
+    zstd.decompress(payload, out)
+
+
+def _zstd_content_bytes(payload: bytes) -> int | None:
+    """What the header of a zstd frame says of its content's size (RFC 8878, section 3.1.1.1), None where it doesn't."""
+    if payload[:4] != b"\x28\xb5\x2f\xfd" or len(payload) < 6:
+        return None
+    descriptor = payload[4]
+    single_segment = descriptor >> 5 & 1
+    width = (single_segment, 2, 4, 8)[descriptor >> 6]
+    start = 5 + (1 - single_segment) + (0, 1, 2, 4)[descriptor & 3]
+    if not width or len(payload) < start + width:
+        return None
+    return int.from_bytes(payload[start : start + width], "little") + (256 if width == 2 else 0)
+
+
+ENCODERS: Mapping[str, Callable[[Mapping[str, Any], np.ndarray], bytes]] = {
+    "pcodec": _encode_pcodec,
+    "blosc": _encode_blosc,
+    "zstd": _encode_zstd,
+}
+DECODERS: Mapping[str, Decode] = {"pcodec": _decode_pcodec, "blosc": _decode_blosc, "zstd": _decode_zstd}

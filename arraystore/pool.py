@@ -1,0 +1,115 @@
+"""The threads that code chunks: one pool for the whole process, and whoever asks for work does a share of it.
+
+Because callers work too, a read or write from within a pool thread can't wait for itself, and small work never leaves the
+caller's thread.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import perf_counter
+
+MOST_THREADS = 64
+HELPERS_WHILE_WAITING = 16
+SLOW_JOB_SECONDS = 0.002
+
+type Job = Callable[[], None]
+
+_guard = threading.Lock()
+_executor: ThreadPoolExecutor | None = None
+
+
+def default_threads() -> int:
+    """The number of processors."""
+    return os.cpu_count() or 1
+
+
+def _helpers() -> ThreadPoolExecutor:
+    global _executor  # noqa: PLW0603 - one pool per process, made when first used
+    with _guard:
+        if _executor is None:
+            _executor = ThreadPoolExecutor(MOST_THREADS, thread_name_prefix="arraystore")
+        return _executor
+
+
+def _forget_helpers() -> None:
+    """A forked child has none of its parent's threads."""
+    global _executor, _guard
+    _executor, _guard = None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_helpers)
+
+
+def run_jobs(jobs: Sequence[Job], threads: int | None = None) -> None:
+    """Run all jobs on `threads` threads (default: one per processor), the caller's among them; the first error is raised.
+
+    Nothing runs any more when this returns or raises.
+    """
+    share(jobs, min(threads or default_threads(), len(jobs)))
+
+
+def run_small_jobs(jobs: Sequence[Job], threads: int | None = None) -> None:
+    """Run jobs whose computing isn't worth a hand-over: here, one by one, as long as none makes this thread wait.
+
+    After a job that took as long as a medium far away takes, the rest run side by side.
+    """
+    for done, job in enumerate(jobs, 1):
+        begun = perf_counter()
+        job()
+        if perf_counter() - begun > SLOW_JOB_SECONDS and threads != 1:
+            share(jobs[done:], min(max(threads or default_threads(), HELPERS_WHILE_WAITING), len(jobs) - done))
+            return
+
+
+def share(jobs: Sequence[Job], workers: int) -> None:
+    """Run jobs on the caller's thread and `workers` − 1 others."""
+    queue = deque(jobs)
+
+    def work() -> None:
+        while True:
+            try:
+                job = queue.popleft()
+            except IndexError:
+                return
+            try:
+                job()
+            except BaseException:
+                queue.clear()
+                raise
+
+    if workers <= 1:
+        work()
+        return
+    futures = [_helpers().submit(work) for _ in range(workers - 1)]
+    try:
+        work()
+    finally:
+        errors = [error for future in futures if not future.cancel() and (error := future.exception())]
+    if errors:
+        raise errors[0]
+
+
+def map_in_order[T, R](function: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
+    """The results of `function` for all items, in order, computed a few items ahead of the consumer.
+
+    At most two items per thread are under way or waiting, so memory stays bounded however many there are.
+    """
+    threads = threads or default_threads()
+    if threads == 1:
+        yield from map(function, items)
+        return
+    ahead: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            ahead.append(_helpers().submit(function, item))
+            if len(ahead) >= 2 * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        for future in ahead:
+            future.cancel()

@@ -1,0 +1,327 @@
+"""Writes rows as a segment, a plain Zarr v3 group of one sharded array per column, and as a tail inlined in a commit.
+
+Chunks are encoded on all processors and written in order as they come, so that a segment costs its rows' memory and a few
+chunks, whatever its size.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from arraystore.codec import encode_chunk
+from arraystore.commit import Interval, SegmentEntry, Tail
+from arraystore.digest import LogicalDigest, combine, crc32c, digest
+from arraystore.errors import Corrupt
+from arraystore.index import CODE_SET_LABELS, ArrayEntry, Bounds, ChunkTable, ZoneIndex, encode_index
+from arraystore.pool import map_in_order
+from arraystore.record import pack_arrays, unpack_arrays
+from arraystore.rows import Rows, empty
+from arraystore.storage.base import Batch
+from layouts import chunking
+from layouts.codecs import CONVENTIONS, CodecSpec, array_metadata, codec_for, column_attributes, group_metadata
+from layouts.schema import ArraySpec, Column, Kind, Schema
+
+FORMAT = 1
+NO_CHUNK = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+DIGEST_ROWS = 1 << 16
+
+
+def write_segment(
+    batch: Batch, prefix: str, name: str, rows: Rows, *, schema_number: int, profile: str, threads: int | None = None
+) -> SegmentEntry:
+    """Write at least one row as the segment `name` at the new place `prefix`, and return what its commit says of it.
+
+    It is whole and durable once the batch is. `threads` encode (default: one per processor).
+    """
+    assert rows.count, "a segment has rows"
+    rows = rows.tidy()
+    plans = [_plan_array(rows, spec, profile) for spec in rows.schema.arrays() if spec.name in rows.arrays]
+    encoded = map_in_order(_encode, ((plan, chunk) for plan in plans for chunk in range(plan.count)), threads)
+    metadata: dict[str, str] = {}
+    size = 0
+
+    def put_document(path: str, document: dict[str, Any]) -> int:
+        data = msgspec.json.encode(document)
+        metadata[path] = hashlib.sha256(data).hexdigest()
+        return batch.put(f"{prefix}/{path}", data)
+
+    written: dict[str, _Written] = {}
+    for plan in plans:
+        size += put_document(f"{plan.spec.name}/zarr.json", _array_document(plan, rows, profile))
+        written[plan.spec.name] = _write_array(batch, prefix, plan, encoded)
+        size += written[plan.spec.name].bytes
+    about = {"format": FORMAT, "schema": msgspec.to_builtins(rows.schema), "segment": name}
+    size += put_document("zarr.json", group_metadata({"Conventions": CONVENTIONS, "arraystore": about}))
+    index = ZoneIndex(
+        segment=name,
+        rows=rows.count,
+        schema=rows.schema,
+        profile=str(profile),
+        metadata=metadata,
+        labels={column: labels for column, labels in rows.labels.items() if column in rows.arrays},
+        digests={spec.name: _digest_of(spec, rows, written) for spec in rows.schema.arrays()},
+        tables={array: done.table for array, done in written.items()},
+        bounds={clock: written[clock].bounds for clock in rows.schema.clocks if clock in written},
+        elements={
+            column.name: _first_bytes(rows, column, written)
+            for column in rows.schema.columns
+            if column.is_ragged and column.name in written
+        },
+        codes={column: np.stack(done.codes) for column, done in written.items() if done.codes},
+    )
+    data, index_digest = encode_index(index)
+    size += batch.put(f"{prefix}/_index", data)
+    return SegmentEntry(schema=schema_number, rows=rows.count, clocks=clock_spans(rows), bytes=size, segment=name, index=index_digest)
+
+
+def clock_spans(rows: Rows) -> dict[str, Interval]:
+    """The smallest and the largest valid time of each clock that has any."""
+    spans: dict[str, Interval] = {}
+    for clock in rows.schema.clocks:
+        if clock in rows.arrays:
+            low, high = _bounds(rows.arrays[clock], rows.arrays.get(f"{clock}_valid"))
+            if low <= high:
+                spans[clock] = (low, high)
+    return spans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ArrayPlan:
+    """How one array is cut, and what is computed of each of its chunks."""
+
+    spec: ArraySpec
+    codec: CodecSpec
+    values: np.ndarray
+    chunk: int
+    shard: int
+    valid: np.ndarray | None  # given for clocks
+    is_clock: bool
+    hashes: np.ndarray | None  # of each label, then of null, for dictionary columns
+
+    @property
+    def count(self) -> int:
+        return -(-len(self.values) // self.chunk)
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    """A chunk as it is stored, and what the index tells of it."""
+
+    stored: bytes
+    checksum: int
+    digest: LogicalDigest
+    bounds: Interval | None
+    codes: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """What became of an array."""
+
+    table: ChunkTable
+    bytes: int
+    digest: LogicalDigest
+    bounds: Bounds
+    codes: list[np.ndarray]
+
+
+def _plan_array(rows: Rows, spec: ArraySpec, profile: str) -> _ArrayPlan:
+    values = np.ascontiguousarray(rows.arrays[spec.name])
+    budget = chunking.PAYLOAD_CHUNK_BYTES if spec.is_payload else chunking.CHUNK_BYTES
+    chunk = chunking.chunk_length(len(values), spec.element_bytes, budget)
+    is_clock = spec.role == "values" and spec.name in rows.schema.clocks
+    return _ArrayPlan(
+        spec=spec,
+        codec=codec_for(profile, spec.dtype, payload=spec.is_payload),
+        values=values,
+        chunk=chunk,
+        shard=chunking.shard_length(len(values), chunk, spec.element_bytes),
+        valid=rows.arrays.get(f"{spec.name}_valid") if is_clock else None,
+        is_clock=is_clock,
+        hashes=label_hashes(rows.labels[spec.name]) if _is_codes(rows.schema, spec) else None,
+    )
+
+
+def _is_codes(schema: Schema, spec: ArraySpec) -> bool:
+    return spec.role == "values" and schema.column(spec.column).kind is Kind.DICTIONARY
+
+
+def _encode(task: tuple[_ArrayPlan, int]) -> _Encoded:
+    """Everything that is computed of one chunk."""
+    plan, chunk = task
+    start = chunk * plan.chunk
+    elements = plan.values[start : start + plan.chunk]
+    codes = None
+    if plan.hashes is not None and len(plan.hashes) - 1 <= CODE_SET_LABELS:
+        used = np.zeros(len(plan.hashes), np.bool_)
+        used[elements] = True
+        codes = np.packbits(used[:-1], bitorder="little")
+    missing = plan.chunk - len(elements)
+    padded = np.concatenate([elements, np.repeat(elements[-1:], missing, axis=0)]) if missing else elements
+    stored, checksum = encode_chunk(plan.codec, padded)
+    valid = plan.valid[start : start + plan.chunk] if plan.valid is not None else None
+    return _Encoded(
+        stored=stored,
+        checksum=checksum,
+        digest=digest_elements(elements, plan.hashes),
+        bounds=_bounds(elements, valid) if plan.is_clock else None,
+        codes=codes,
+    )
+
+
+def _bounds(times: np.ndarray, valid: np.ndarray | None) -> Interval:
+    """Minimum and maximum of the valid times; the first greater than the second where there are none."""
+    times = times if valid is None else times[valid]
+    limits = np.iinfo(np.int64)
+    return int(times.min(initial=limits.max)), int(times.max(initial=limits.min))
+
+
+def _write_array(batch: Batch, prefix: str, plan: _ArrayPlan, encoded: Iterator[_Encoded]) -> _Written:
+    """Put the array's shards, taking its chunks from the stream of all."""
+    entry = ArrayEntry(
+        array=plan.spec.name,
+        dtype=plan.spec.dtype,
+        shape=(len(plan.values), *plan.spec.inner_shape),
+        chunk=plan.chunk,
+        shard=plan.shard,
+        codec=plan.codec.name,
+    )
+    table = ChunkTable(
+        entry=entry, offset=np.zeros(plan.count, np.int64), length=np.zeros(plan.count, np.uint32), crc32c=np.zeros(plan.count, np.uint32)
+    )
+    done: list[_Encoded] = []
+    size = 0
+    for number, chunks in enumerate(table.shards()):
+        size += batch.put(f"{prefix}/{table.object_name(number)}", _shard(table, chunks, encoded, done))
+    return _Written(
+        table=table,
+        bytes=size,
+        digest=combine(each.digest for each in done),
+        bounds=(
+            np.array([each.bounds[0] for each in done if each.bounds], np.int64),
+            np.array([each.bounds[1] for each in done if each.bounds], np.int64),
+        ),
+        codes=[each.codes for each in done if each.codes is not None],
+    )
+
+
+def _shard(table: ChunkTable, chunks: range, encoded: Iterator[_Encoded], done: list[_Encoded]) -> Iterator[bytes]:
+    """The shard's bytes: its chunks back to back, then where each lies; notes the same in the table."""
+    offset = 0
+    for chunk, each in zip(chunks, islice(encoded, len(chunks)), strict=True):
+        table.offset[chunk], table.length[chunk], table.crc32c[chunk] = offset, len(each.stored), each.checksum
+        offset += len(each.stored)
+        yield each.stored
+        done.append(_Encoded(b"", each.checksum, each.digest, each.bounds, each.codes))
+    yield shard_index(table, chunks)
+
+
+def shard_index(table: ChunkTable, chunks: range) -> bytes:
+    """What ends a shard: offset and length of each of its chunks and the checksum of both; chunks past the array's end are missing."""
+    places = np.full((table.entry.shard // table.entry.chunk, 2), NO_CHUNK, "<u8")
+    places[: len(chunks), 0] = table.offset[chunks.start : chunks.stop]
+    places[: len(chunks), 1] = table.length[chunks.start : chunks.stop]
+    data = places.tobytes()
+    return data + crc32c(data).to_bytes(4, "little")
+
+
+def _array_document(plan: _ArrayPlan, rows: Rows, profile: str) -> dict[str, Any]:
+    column = rows.schema.column(plan.spec.column)
+    return array_metadata(
+        plan.spec,
+        length=len(plan.values),
+        chunk=plan.chunk,
+        shard=plan.shard,
+        profile=profile,
+        attributes=column_attributes(column, rows.labels.get(column.name, ()), role=plan.spec.role),
+    )
+
+
+def _first_bytes(rows: Rows, column: Column, written: Mapping[str, _Written]) -> np.ndarray:
+    """Of each chunk of the column's count, the first byte in its values; then where they end."""
+    counts = rows.arrays[f"{column.name}_count"]
+    starts = np.arange(0, len(counts), written[f"{column.name}_count"].table.entry.chunk)
+    return np.concatenate(([0], np.cumsum(np.add.reduceat(counts, starts, dtype=np.int64))))
+
+
+def label_hashes(labels: tuple[str, ...]) -> np.ndarray:
+    """What stands for each label, and at the end for null, in a logical digest."""
+    hashes = [hashlib.sha256(label.encode()).digest()[:8] for label in labels]
+    return np.frombuffer(b"".join([*hashes, bytes(8)]), "<u8")
+
+
+def digest_elements(elements: np.ndarray, hashes: np.ndarray | None) -> LogicalDigest:
+    """The logical digest of an array's elements, or of the labels that they are codes of."""
+    if hashes is None:
+        return digest(elements)
+    pieces = (elements[start : start + DIGEST_ROWS] for start in range(0, len(elements), DIGEST_ROWS))
+    return combine(digest(np.take(hashes, piece, mode="wrap")) for piece in pieces)  # code -1, a null, wraps to the last
+
+
+def _digest_of(spec: ArraySpec, rows: Rows, written: Mapping[str, _Written]) -> LogicalDigest:
+    return (
+        written[spec.name].digest
+        if spec.name in written
+        else digest_of_absent(spec, rows.schema, rows.count, present=spec.column in written)
+    )
+
+
+def digest_of_absent(spec: ArraySpec, schema: Schema, rows: int, *, present: bool) -> LogicalDigest:
+    """The digest of an array that a segment hasn't got: all valid if its column is `present`, else all null."""
+    if spec.role == "valid":
+        return digest(np.full(1, present)).repeat(rows)
+    if spec.is_payload:
+        return LogicalDigest()
+    if _is_codes(schema, spec):
+        return digest(label_hashes(())).repeat(rows)
+    return digest(np.full((1, *spec.inner_shape), schema.null_stand_in(spec.column), spec.dtype)).repeat(rows)
+
+
+def encode_tail(rows: Rows, schema_number: int, start: int = 0) -> tuple[Tail, list[bytes]]:
+    """Rows as a commit holds them: the tail's description, and the pieces of the commit's body from byte `start` on."""
+    rows = rows.tidy()
+    refs, pieces = pack_arrays({spec.name: rows.arrays[spec.name] for spec in rows.schema.arrays() if spec.name in rows.arrays}, start)
+    labels = {column: list(labels) for column, labels in rows.labels.items() if column in rows.arrays}
+    tail = Tail(schema=schema_number, rows=rows.count, clocks=clock_spans(rows), arrays=refs, labels=labels)
+    return tail, pieces
+
+
+def decode_tail(tail: Tail, body: memoryview, schema: Schema, where: str) -> Rows:
+    """The rows of a tail as read-only views of the commit's body, found to agree with the schema."""
+    arrays = unpack_arrays(tail.arrays, body, where)
+    labels = {column: tuple(listed) for column, listed in tail.labels.items()}
+    specs = {spec.name: spec for spec in schema.arrays()}
+    problems = [f"{name!r} isn't an array of its schema" for name in arrays.keys() - specs.keys()]
+    for name in arrays.keys() & specs.keys():
+        spec, array = specs[name], arrays[name]
+        length = len(array) if spec.is_payload and array.ndim == 1 else tail.rows
+        if array.dtype != np.dtype(spec.dtype) or array.shape != (length, *spec.inner_shape):
+            problems.append(f"{name!r} is {array.dtype} {array.shape}, where {spec.dtype} {(length, *spec.inner_shape)} belongs")
+    if not problems:
+        problems = [problem for column in schema.columns for problem in _tail_problems(column, arrays, labels)]
+    if problems:
+        raise Corrupt(f"{where}: damaged tail: {'; '.join(sorted(problems))}")
+    return Rows(schema=schema, count=tail.rows, arrays=arrays, labels=labels) if tail.rows else empty(schema)
+
+
+def _tail_problems(column: Column, arrays: Mapping[str, np.ndarray], labels: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    name = column.name
+    if name not in arrays:
+        if not column.nullable:
+            yield f"{name!r} is missing, and can't be null"
+        if f"{name}_count" in arrays or f"{name}_valid" in arrays or name in labels:
+            yield f"{name!r} isn't whole"
+        return
+    if column.is_ragged:
+        counts = arrays.get(f"{name}_count")
+        if counts is None or int(counts.sum(dtype=np.int64)) != len(arrays[name]):
+            yield f"the rows of {name!r} don't add up to its bytes"
+    if column.kind is Kind.DICTIONARY:
+        codes = arrays[name]
+        if codes.min(initial=-1) < -1 or codes.max(initial=-1) >= len(labels.get(name, ())):
+            yield f"{name!r} has codes without a label"
