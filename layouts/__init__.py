@@ -27,6 +27,7 @@ from layouts.classes import (
 )
 from layouts.codecs import CONVENTIONS, CodecSpec, Profile, array_metadata, codec_for, column_attributes, group_metadata
 from layouts.columns import Clock, Column, Kind
+from layouts.evolution import schema_change_problems, widens
 from layouts.feeds import (
     ACTION,
     DIRECTION,
@@ -143,6 +144,7 @@ __all__ = [
     "quotes",
     "raw_messages",
     "schema_by_name",
+    "schema_change_problems",
     "segment_base_version",
     "shard_length",
     "split_by_window",
@@ -151,6 +153,7 @@ __all__ = [
     "validate_schema",
     "version_name",
     "who_may",
+    "widens",
     "window_at",
     "windows_between",
 ]
