@@ -96,6 +96,7 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     requires: tuple[str, ...] = ()
     schemas: tuple[Schema, ...] = ()
     schema: int | None = None
+    profile: str = ""
     windows: tuple[WindowChange, ...] = ()
     inputs: tuple[Pin, ...] = ()
     token: tuple[str, int] | None = None

@@ -1,0 +1,248 @@
+"""The state at one version, folded into a root and one manifest per window (FORMAT.md section 7)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from arraystore.commit import ArtifactEntry, Interval, Pin, SegmentEntry
+from arraystore.errors import AlreadyExists, Corrupt, NotFound
+from arraystore.record import ArrayRef, decode_record, encode_record, pack_arrays, unpack_arrays
+from arraystore.state import COMPLETENESS, State, WindowState, WindowSummary
+from arraystore.storage.base import Storage
+from layouts.naming import version_name
+from layouts.schema import Schema
+
+NO_TIME = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
+MINIMUM_LOG_BYTES = 64 << 10
+
+
+class ManifestRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The header of a manifest record."""
+
+    dataset: str
+    window: str
+    version: int
+    rows: int
+    clocks: dict[str, Interval]
+    completeness: str
+    coverage: tuple[Interval, ...] = ()
+    attributes: dict[str, Any] = {}
+    lineage: tuple[Pin, ...] = ()
+    segments: tuple[SegmentEntry, ...] = ()
+
+
+class CheckpointRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The header of a checkpoint record; its body is the table of windows."""
+
+    version: int
+    digest: str
+    dataset: str
+    time: int
+    running_time: int
+    schemas: tuple[Schema, ...]
+    schema: int | None
+    profile: str
+    writers: dict[str, tuple[int, int]]
+    artifacts: tuple[ArtifactEntry, ...]
+    attributes: dict[str, Any]
+    segment_floor: int
+    state: str
+    clocks: tuple[str, ...]
+    arrays: dict[str, ArrayRef]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckpointTable:
+    """The windows of a checkpoint: a sorted table; manifests are loaded when asked for. Safe to share between threads."""
+
+    storage: Storage
+    prefix: str
+    dataset: str
+    columns: Mapping[str, np.ndarray]
+    clocks: tuple[str, ...]
+
+    def names(self) -> tuple[str, ...]:
+        """Every window's name, sorted."""
+        return tuple(name.decode() for name in self.columns["window"].tolist())
+
+    def _row(self, window: str) -> int:
+        names = self.columns["window"]
+        row = int(np.searchsorted(names, window.encode()))
+        if row >= len(names) or names[row] != window.encode():
+            raise KeyError(window)
+        return row
+
+    def digest(self, window: str) -> str:
+        """The digest that names the window's manifest."""
+        return str(self.columns["manifest"][self._row(window)].decode())
+
+    def summary(self, window: str) -> WindowSummary:
+        """The window in short."""
+        row = self._row(window)
+        clocks = {clock: (int(self.columns[f"{clock}:first"][row]), int(self.columns[f"{clock}:last"][row])) for clock in self.clocks}
+        return WindowSummary(
+            window=window,
+            version=int(self.columns["version"][row]),
+            completeness=COMPLETENESS[self.columns["completeness"][row]],
+            rows=int(self.columns["rows"][row]),
+            bytes=int(self.columns["bytes"][row]),
+            clocks={clock: (first, last) for clock, (first, last) in clocks.items() if first <= last},
+        )
+
+    def load(self, window: str) -> WindowState:
+        """The window's whole state, from its manifest."""
+        return load_manifest(self.storage, self.prefix, self.dataset, window, self.digest(window))
+
+
+@lru_cache(maxsize=4096)
+def load_manifest(storage: Storage, prefix: str, dataset: str, window: str, digest: str) -> WindowState:
+    """Read and check one manifest; immutable, so it is cached by its digest."""
+    where = f"{prefix}/_manifests/{digest}"
+    try:
+        data = storage.get(where)
+    except NotFound as error:
+        msg = f"{where}: the manifest of window {window} is missing: restore it from a replica"
+        raise Corrupt(msg) from error
+    record, _, found = decode_record("manifest", data, ManifestRecord, where)
+    if found != digest or (record.dataset, record.window) != (dataset, window):
+        msg = f"{where}: holds the manifest of window {record.window} of dataset {record.dataset}, digest {found}"
+        raise Corrupt(msg)
+    return WindowState(
+        window=window,
+        version=record.version,
+        completeness=record.completeness,
+        segments=record.segments,
+        coverage=record.coverage,
+        attributes=record.attributes,
+        lineage=record.lineage,
+    )
+
+
+def manifest_record(dataset: str, state: WindowState) -> tuple[bytes, str]:
+    """A window's manifest as bytes, and its digest."""
+    record = ManifestRecord(
+        dataset=dataset,
+        window=state.window,
+        version=state.version,
+        rows=state.rows,
+        clocks=state.clocks,
+        completeness=state.completeness,
+        coverage=state.coverage,
+        attributes=dict(state.attributes),
+        lineage=state.lineage,
+        segments=state.segments,
+    )
+    return encode_record("manifest", record)
+
+
+def is_due(state: State) -> bool:
+    """Whether the log since the last checkpoint outweighs what a new one would write."""
+    if state.log_bytes < MINIMUM_LOG_BYTES:
+        return False
+    manifests = sum(600 + 400 * len(window.segments) + 250 * len(window.lineage) for window in state.changed.values())
+    root = 4096 + 240 * (len(state.table.names()) + len(state.changed)) + 300 * len(state.artifacts) + 2000 * len(state.schemas)
+    return state.log_bytes >= manifests + root
+
+
+def encode_checkpoint(state: State) -> tuple[bytes, str, dict[str, bytes]]:
+    """The root's bytes and digest, and the manifests it needs that the last checkpoint didn't have, by digest.
+
+    A pure function of the state, so that all who write a version's checkpoint write the same bytes.
+    """
+    manifests: dict[str, bytes] = {}
+    digests: list[str] = []
+    summaries = list(state.summaries())
+    for summary in summaries:
+        changed = state.changed.get(summary.window)
+        if changed is None:
+            digests.append(state.table.digest(summary.window))
+        else:
+            data, digest = manifest_record(state.dataset, changed)
+            manifests[digest] = data
+            digests.append(digest)
+    clocks = tuple(sorted({clock for summary in summaries for clock in summary.clocks}))
+    columns: dict[str, np.ndarray] = {
+        "window": np.array([summary.window.encode() for summary in summaries], dtype=f"S{max((len(summary.window) for summary in summaries), default=1)}"),
+        "manifest": np.array([digest.encode() for digest in digests], dtype="S64"),
+        "rows": np.array([summary.rows for summary in summaries], dtype=np.int64),
+        "bytes": np.array([summary.bytes for summary in summaries], dtype=np.int64),
+        "version": np.array([summary.version for summary in summaries], dtype=np.int64),
+        "completeness": np.array([COMPLETENESS.index(summary.completeness) for summary in summaries], dtype=np.uint8),
+    }
+    for clock in clocks:
+        bounds = np.array([summary.clocks.get(clock, NO_TIME) for summary in summaries], dtype=np.int64).reshape(-1, 2)
+        columns[f"{clock}:first"], columns[f"{clock}:last"] = bounds[:, 0].copy(), bounds[:, 1].copy()
+    refs, pieces = pack_arrays(columns)
+    record = CheckpointRecord(
+        version=state.version,
+        digest=state.digest,
+        dataset=state.dataset,
+        time=state.time,
+        running_time=state.running_time,
+        schemas=state.schemas,
+        schema=state.schema,
+        profile=state.profile,
+        writers=dict(sorted(state.writers.items())),
+        artifacts=tuple(entry for _, entry in sorted(state.artifacts.items())),
+        attributes=dict(sorted(state.attributes.items())),
+        segment_floor=state.segment_floor,
+        state=state.state,
+        clocks=clocks,
+        arrays=refs,
+    )
+    data, digest = encode_record("checkpoint", record, pieces)
+    return data, digest, manifests
+
+
+def write_checkpoint(storage: Storage, prefix: str, state: State) -> tuple[int, str]:
+    """Make the state's checkpoint durable, manifests first; whoever else writes it at the same time writes the same."""
+    data, digest, manifests = encode_checkpoint(state)
+    for name, manifest in manifests.items():
+        _create_same(storage, f"{prefix}/_manifests/{name}", manifest)
+    _create_same(storage, f"{prefix}/_checkpoints/{version_name(state.version)}", data)
+    return state.version, digest
+
+
+def _create_same(storage: Storage, key: str, data: bytes) -> None:
+    try:
+        storage.create(key, data)
+    except AlreadyExists:
+        # The other writer's bytes are whole and the same; its directory entry may not be durable yet.
+        storage.sync(key.rpartition("/")[0])
+
+
+def load_checkpoint(storage: Storage, prefix: str, version: int, digest: str | None) -> State:
+    """The state a checkpoint holds; `digest` is what a commit said of it. Raises NotFound or Corrupt."""
+    where = f"{prefix}/_checkpoints/{version_name(version)}"
+    record, body, found = decode_record("checkpoint", storage.get(where), CheckpointRecord, where)
+    if record.version != version or (digest is not None and found != digest):
+        msg = f"{where}: holds version {record.version}, digest {found}, where {digest} was expected"
+        raise Corrupt(msg)
+    columns = unpack_arrays(record.arrays, body, where)
+    needed = {"window", "manifest", "rows", "bytes", "version", "completeness"}
+    needed |= {f"{clock}:{end}" for clock in record.clocks for end in ("first", "last")}
+    lengths = {array.shape for array in columns.values()}
+    if needed - set(columns) or len(lengths) != 1 or len(next(iter(lengths))) != 1 or (columns["completeness"] >= len(COMPLETENESS)).any():
+        msg = f"{where}: its table of windows is incomplete"
+        raise Corrupt(msg)
+    return State(
+        dataset=record.dataset,
+        version=version,
+        digest=record.digest,
+        time=record.time,
+        running_time=record.running_time,
+        schemas=record.schemas,
+        schema=record.schema,
+        profile=record.profile,
+        writers=record.writers,
+        artifacts={entry.name: entry for entry in record.artifacts},
+        attributes=record.attributes,
+        segment_floor=record.segment_floor,
+        state=record.state,
+        checkpoint=(version, found),
+        table=CheckpointTable(storage, prefix, record.dataset, columns, record.clocks),
+    )

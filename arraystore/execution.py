@@ -1,0 +1,186 @@
+"""The execution-records surface: sessions, whose records share one gap-free sequence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from arraystore.dataset import Dataset
+from arraystore.errors import Conflict, InvalidInput, NotFound
+from arraystore.frame import Frame
+from arraystore.intake import rows_from
+from arraystore.rows import Rows
+from arraystore.surface import Surface
+from arraystore.writer import Request
+from layouts.classes import Action
+from layouts.feeds import schema_by_name
+from layouts.naming import escape
+from layouts.schema import Schema
+
+SEQUENCE = "sequence"
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceRange:
+    """The sequence numbers an append was given, both included; empty when `last < first`."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a session durably holds.
+
+    `last_sequence` is 0 for none; `last_record` names the record type that has it; `rows` counts per record type; `gaps` are
+    half-open intervals of missing numbers and `repeated` numbers that occur more than once: both empty unless something is wrong.
+    """
+
+    last_sequence: int
+    last_record: str | None
+    rows: Mapping[str, int]
+    gaps: tuple[tuple[int, int], ...]
+    repeated: tuple[int, ...]
+
+
+class ExecutionSurface(Surface):
+    """Order events, fills and other records, under `live` or `backtest`, by session. A surface like the others."""
+
+    def session(self, kind: str, session_id: str) -> "Session":
+        """A session, new or to be continued; recovered from what is durable when it is first written to.
+
+        Parameters
+        ----------
+        kind
+            `live` or `backtest`; who may write which is the access matrix.
+        """
+        self._place((kind, session_id, "session"), Action.READ)
+        return Session(self, kind, session_id)
+
+
+class Session:
+    """One run of live trading or of a backtest: several kinds of records, one sequence 1, 2, 3, … over all of them.
+
+    One writer at a time: an append that finds another writer's records raises `Conflict`, and `recover()` adopts them. As
+    a context, leaving it without an error closes it. Not to be shared between threads.
+    """
+
+    def __init__(self, surface: ExecutionSurface, kind: str, session_id: str) -> None:
+        self._surface = surface
+        self.kind = kind
+        self.session_id = session_id
+        self._datasets: dict[str, Dataset] = {}
+        self._next: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Session {self.kind}/{self.session_id}>"
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self.close()
+
+    def records(self) -> tuple[str, ...]:
+        """The kinds of records there are, sorted."""
+        return tuple(key[2] for key in self._surface.find((escape(self.kind), escape(self.session_id), "*")))
+
+    def read(self, record: str, *args: Any, **options: Any) -> Frame:
+        """`Dataset.read` of one kind of records, at its newest version."""
+        return self._surface[self.kind, self.session_id, record].read(*args, **options)
+
+    def recover(self) -> Recovery:
+        """Read the session back: what is durable, and the next number after it."""
+        self._datasets = {record: self._surface[self.kind, self.session_id, record] for record in self.records()}
+        for dataset in self._datasets.values():
+            dataset.make_durable()
+        numbers = {record: np.asarray(dataset.read(columns=[SEQUENCE])[SEQUENCE]) for record, dataset in self._datasets.items()}
+        merged = np.sort(np.concatenate([np.empty(0, np.uint64), *numbers.values()]).astype(np.int64))
+        last = int(merged[-1]) if merged.size else 0
+        self._next = last + 1
+        steps = np.diff(merged, prepend=0)
+        gaps = tuple((int(merged[row] - steps[row] + 1), int(merged[row])) for row in np.flatnonzero(steps > 1))
+        repeated = tuple(int(number) for number in np.unique(merged[steps == 0]))
+        holder = next((record for record, held in numbers.items() if last and last in held), None)
+        return Recovery(last, holder, {record: int(held.size) for record, held in numbers.items()}, gaps, repeated)
+
+    def append(self, record: str, data: Any, schema: Schema | None = None) -> SequenceRange:
+        """Add rows of one kind, durable when this returns; the session gives them their `sequence`.
+
+        Parameters
+        ----------
+        record
+            `order_events`, `fills`, or any name; a shipped schema of that name is used if none is given.
+        data
+            As for `Dataset.append`, without `sequence`.
+
+        Raises
+        ------
+        Conflict
+            If another writer added to this session since it was recovered.
+        """
+        dataset = self._dataset(record, schema)
+        if self._next is None:
+            self.recover()
+        assert self._next is not None
+        rows = _unnumbered(data, dataset.schema)
+        first = self._next
+        numbers = np.arange(first, first + rows.count, dtype=np.uint64)
+        numbered = Rows(schema=dataset.schema, count=rows.count, arrays={**rows.arrays, SEQUENCE: numbers}, labels=rows.labels)
+        if not rows.count:
+            return SequenceRange(first, first - 1)
+        request = Request(operation="append", role=dataset.role, rows=numbered)
+        with self._surface.lock(f"{escape(self.kind)}/{escape(self.session_id)}/_lock"):
+            self._refuse_strangers()
+            dataset.commit(request)
+        self._next = first + rows.count
+        return SequenceRange(first, first + rows.count - 1)
+
+    def _dataset(self, record: str, schema: Schema | None) -> Dataset:
+        key = (self.kind, self.session_id, record)
+        found = self._datasets.get(record)
+        if found is None:
+            try:
+                found = self._surface[key]
+            except NotFound:
+                found = self._surface.create(key, _checked(schema or schema_by_name(record)), exist_ok=True)
+            self._datasets[record] = found
+        return found
+
+    def _refuse_strangers(self) -> None:
+        for record in self.records():
+            known = self._datasets.get(record)
+            newest = self._surface[self.kind, self.session_id, record]
+            if (known is None and newest.rows) or (known is not None and newest.version != known.version):
+                msg = f"another writer added to {self.kind}/{self.session_id}/{record} (version {newest.version}): recover() first"
+                raise Conflict(msg)
+
+    def close(self) -> None:
+        """Complete every window of the session, which makes them plain Zarr; it can be read, and reopened by a new session object."""
+        for record in self.records():
+            dataset = self._surface[self.kind, self.session_id, record]
+            for window in dataset.windows():
+                if dataset.manifest(window).completeness != "complete":
+                    dataset.update(window=window, completeness="complete", reason="session closed")
+
+
+def _unnumbered(data: Any, schema: Schema) -> Rows:
+    """The caller's rows, taken as if the sequence were theirs to leave out."""
+    column = msgspec.structs.replace(schema.column(SEQUENCE), nullable=True)
+    columns = tuple(column if known.name == SEQUENCE else known for known in schema.columns)
+    rows = rows_from(data, msgspec.structs.replace(schema, columns=columns))
+    if SEQUENCE in rows.arrays:
+        msg = "the session numbers its records: leave the column out"
+        raise InvalidInput(msg, SEQUENCE)
+    return rows
+
+
+def _checked(schema: Schema) -> Schema:
+    if SEQUENCE not in schema.names or schema.column(SEQUENCE).dtype != "uint64" or schema.column(SEQUENCE).nullable:
+        msg = f"schema {schema.name} has no uint64 column {SEQUENCE!r} without nulls, which records of a session need"
+        raise InvalidInput(msg, "schema")
+    return schema

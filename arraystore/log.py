@@ -1,0 +1,359 @@
+"""The one place where a new version becomes the current one (FORMAT.md sections 6 and 8)."""
+
+import hashlib
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from arraystore import checkpoint
+from arraystore.commit import Commit
+from arraystore.errors import (
+    AlreadyExists,
+    CommitUnknown,
+    Conflict,
+    Corrupt,
+    InvalidInput,
+    NotFound,
+    PlanExpired,
+    StorageError,
+    VersionExpired,
+)
+from arraystore.record import decode_record, encode_record
+from arraystore.state import State, below_floor, fold
+from arraystore.storage.base import Storage
+from layouts.naming import parse_version_name, version_name
+
+HINT_EVERY = 16
+FOLD_AHEAD = 64
+ATTEMPTS = 1000
+HOST = socket.gethostname()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a writer wants the next version to say: a commit but for what only the log knows, and the body's pieces."""
+
+    commit: Commit
+    pieces: Sequence[bytes] = ()
+
+
+class Floor(msgspec.Struct, frozen=True):
+    """The header of the floor record: versions at or below `floor` may be gone."""
+
+    floor: int
+    dataset: str
+
+
+def draft_commit(operation: str, role: str, *, dataset: str = "", clock: Callable[[], int] = time.time_ns, **fields: object) -> Commit:
+    """A commit with who, where and when filled in; the log completes number, chain and running time."""
+    return Commit(
+        version=0,
+        dataset=dataset,
+        id="",
+        previous="",
+        operation=operation,
+        role=role,
+        host=HOST,
+        process=str(os.getpid()),
+        time=clock(),
+        running_time=0,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+class Log:
+    """A dataset's commits under `prefix`. Safe to share between threads; each call sees a whole version.
+
+    Parameters
+    ----------
+    storage, prefix
+        The class root, and the dataset's path in it.
+    """
+
+    def __init__(self, storage: Storage, prefix: str) -> None:
+        self.storage = storage
+        self.prefix = prefix
+        self._known: State | None = None
+
+    def _key(self, version: int) -> str:
+        return f"{self.prefix}/_log/{version_name(version)}"
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def record(self, version: int) -> tuple[Commit, memoryview, str, int]:
+        """Commit, body, digest and size of a version; NotFound where there is none."""
+        key = self._key(version)
+        data = self.storage.get(key)
+        commit, body, digest = decode_record("commit", data, Commit, key)
+        if commit.version != version:
+            msg = f"{key}: holds the commit of version {commit.version}: restore it from a replica"
+            raise Corrupt(msg)
+        return commit, body, digest, len(data)
+
+    def head(self) -> State:
+        """The newest version's state; NotFound where there is no log."""
+        known = self._known
+        if known is not None and not self.storage.exists(self._key(known.version + FOLD_AHEAD)):
+            state = self._advance(known)
+            # Commits that appear at or below the floor are void: whoever read one starts afresh above it.
+            if state is known or self.floor() <= known.version:
+                return self._remember(state)
+        return self._remember(self._advance(self._state_at(self._find_head())))
+
+    def at(self, version: int) -> State:
+        """The state at a version; NotFound above the head, VersionExpired below what is kept."""
+        known = self._known
+        if known is not None and known.version == version:
+            return known
+        return self._state_at(version)
+
+    def replay(self, until: int) -> Iterator[State]:
+        """Every kept version's state up to `until`, folded anew from the first commit (or the floor), in order."""
+        floor = self.floor()
+        state = self._base(None, floor)
+        while state.version < until:
+            version = state.version + 1
+            try:
+                commit, _, digest, size = self.record(version)
+            except NotFound as error:
+                raise self._missing(until, version) from error
+            state = fold(state, commit, digest, size, self._key(version))
+            yield state
+
+    def version_at(self, time_ns: int) -> int:
+        """The last version whose running time is at or before `time_ns`; NotFound before the first."""
+        low, high = self.floor(), self.head().version
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.record(middle)[0].running_time <= time_ns:
+                low = middle
+            else:
+                high = middle - 1
+        if low <= self.floor():
+            msg = f"{self.prefix}: no version as early as that time is kept"
+            raise NotFound(msg)
+        return low
+
+    def floor(self) -> int:
+        """Versions at or below this may be gone; 0 where none was published."""
+        key = f"{self.prefix}/_log/floor"
+        try:
+            data = self.storage.get(key)
+        except NotFound:
+            return 0
+        return decode_record("floor", data, Floor, key)[0].floor
+
+    def publish_floor(self, version: int) -> None:
+        """Make it known, durably, that versions at or below `version` may be removed from now on; never lowers it."""
+        if version > self.floor():
+            data, _ = encode_record("floor", Floor(version, self.head().dataset))
+            self.storage.put(f"{self.prefix}/_log/floor", data, durable=True)
+
+    def make_durable(self) -> None:
+        """Make what is visible durable, before anything builds on it."""
+        self.storage.sync(f"{self.prefix}/_log")
+
+    def _remember(self, state: State) -> State:
+        known = self._known
+        if known is None or known.version <= state.version or known.dataset != state.dataset:
+            self._known = state
+        return state
+
+    def _advance(self, state: State, until: int | None = None) -> State:
+        """Fold what follows `state`, up to `until` (which must exist) or as far as there is."""
+        while until is None or state.version < until:
+            version = state.version + 1
+            try:
+                commit, _, digest, size = self.record(version)
+            except NotFound as error:
+                if until is None:
+                    return state
+                raise self._missing(until, version) from error
+            state = fold(state, commit, digest, size, self._key(version))
+            if commit.checkpoint is not None and (state.checkpoint is None or state.checkpoint[0] < commit.checkpoint[0]):
+                state = self._rebase(state, commit.checkpoint)
+        return state
+
+    def _rebase(self, state: State, pointer: tuple[int, str]) -> State:
+        """The same state, standing on a newer checkpoint that another writer made."""
+        base = self._load(pointer)
+        if base is None:
+            return replace(state, checkpoint=pointer, log_bytes=0)
+        return self._advance(base, state.version)
+
+    def _find_head(self) -> int:
+        """Gallop from the hint (or 1) and bisect to the last version there is; never by listing the log."""
+        low = self._start()
+        step = 1
+        while self.storage.exists(self._key(low + step)):
+            low += step
+            step *= 2
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.storage.exists(self._key(middle)):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _start(self) -> int:
+        hint = 0
+        with suppress(NotFound, ValueError, Corrupt):
+            hint = int(self.storage.get(f"{self.prefix}/_log/latest")[:20])
+        floor = self.floor()
+        if hint > floor and self.storage.exists(self._key(hint)):
+            return hint
+        if self.storage.exists(self._key(floor + 1)):
+            return floor + 1
+        names = self.storage.list(f"{self.prefix}/_checkpoints").objects
+        for name in sorted(names, reverse=True):
+            try:
+                version = parse_version_name(name)
+            except InvalidInput:
+                continue
+            if self.storage.exists(self._key(version)):
+                return version
+        msg = f"{self.storage.url}/{self.prefix}: no dataset is there"
+        raise NotFound(msg)
+
+    def _state_at(self, version: int) -> State:
+        """The state at a version, from the newest checkpoint that is whole, or from the first commit."""
+        floor = self.floor()
+        try:
+            pointer = self.record(version)[0].checkpoint if version > floor else None
+        except NotFound as error:
+            msg = f"{self.prefix}: there is no version {version}"
+            raise NotFound(msg) from error
+        if version <= floor:
+            msg = f"{self.prefix}: version {version} was removed by retention; the oldest kept is {floor + 1}"
+            raise VersionExpired(msg)
+        return self._advance(self._base(pointer, floor), version)
+
+    def _base(self, pointer: tuple[int, str] | None, floor: int) -> State:
+        """The state to fold from: the checkpoint pointed to, or an older one where that is damaged."""
+        while pointer is not None and pointer[0] > floor:
+            base = self._load(pointer)
+            if base is not None:
+                return base
+            try:
+                pointer = self.record(pointer[0])[0].checkpoint
+            except NotFound as error:
+                raise self._missing(pointer[0], pointer[0]) from error
+        # The floor always is the version of a checkpoint that is kept.
+        return checkpoint.load_checkpoint(self.storage, self.prefix, floor, None) if floor else self._birth()
+
+    def _load(self, pointer: tuple[int, str]) -> State | None:
+        """The checkpoint that a commit points to, or None where it can't be used."""
+        try:
+            return checkpoint.load_checkpoint(self.storage, self.prefix, *pointer)
+        except (NotFound, Corrupt):
+            return None
+
+    def _missing(self, version: int, wanted: int) -> Corrupt:
+        return Corrupt(f"{self._key(wanted)}: the commit of version {wanted}, on the way to version {version}, is missing: restore it from a replica")
+
+    def _birth(self) -> State:
+        """The state before version 1: nothing but the dataset's birth certificate, which the chain starts from."""
+        key = f"{self.prefix}/zarr.json"
+        try:
+            data = self.storage.get(key)
+            dataset = str(msgspec.json.decode(data)["attributes"]["arraystore"]["dataset"])
+        except (NotFound, msgspec.DecodeError, KeyError, TypeError) as error:
+            msg = f"{self.storage.url}/{key}: isn't the metadata of a dataset"
+            raise (NotFound if isinstance(error, NotFound) else Corrupt)(msg) from error
+        return State(dataset=dataset, digest=hashlib.sha256(data).hexdigest())
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def publish(self, decide: Callable[[State], Draft | None], *, locked: bool = False) -> State:
+        """Make what `decide` drafts on the newest state the next version; returns the state after it, durable.
+
+        A lost race reloads and decides again; `decide` raises when its plan no longer holds, and returns None
+        when there is nothing to do (the state it saw is then made durable and returned). `locked` says that the
+        caller holds `self.lock()`.
+        """
+        if not locked:
+            with self.lock():
+                return self.publish(decide, locked=True)
+        for _ in range(ATTEMPTS):
+            state = self._head_or_birth()
+            draft = decide(state)
+            if draft is None:
+                self.make_durable()
+                return state
+            after = self._try(state, draft)
+            if after is not None:
+                return self._afterwards(self._remember(after))
+        msg = f"{self.prefix}: lost {ATTEMPTS} races for the next version in a row; try again"
+        raise Conflict(msg)
+
+    def lock(self):  # type: ignore[no-untyped-def]  # noqa: ANN201 - the storage's context manager
+        """Queue behind other local writers of this dataset; correctness never depends on it."""
+        return self.storage.lock(f"{self.prefix}/_log/lock")
+
+    def _head_or_birth(self) -> State:
+        try:
+            return self.head()
+        except NotFound:
+            return self._birth()
+
+    def _try(self, state: State, draft: Draft) -> State | None:
+        """Create the next version; the state after it, or None when another writer was first."""
+        expired = below_floor(draft.commit, state.segment_floor)
+        if expired:
+            msg = f"{self.prefix}: segments {expired} were planned below the floor {state.segment_floor}; write them again"
+            raise PlanExpired(msg)
+        commit = msgspec.structs.replace(
+            draft.commit,
+            version=state.version + 1,
+            dataset=draft.commit.dataset or state.dataset,
+            id=secrets.token_hex(16),
+            previous=state.digest,
+            running_time=max(draft.commit.time, state.running_time),
+            checkpoint=state.checkpoint,
+        )
+        data, digest = encode_record("commit", commit, list(draft.pieces))
+        key = self._key(commit.version)
+        after = fold(state, commit, digest, len(data), key)
+        if not self._create(key, data, commit):
+            return None
+        if commit.version <= self.floor():
+            self._known = None  # A suspended writer woke up below the floor: what it created is void.
+            return None
+        return after
+
+    def _create(self, key: str, data: bytes, commit: Commit) -> bool:
+        """Whether the version is ours. Never unsure without saying so."""
+        try:
+            self.storage.create(key, data)
+        except (AlreadyExists, StorageError) as error:
+            try:
+                found = self.record(commit.version)[0]
+            except NotFound:
+                if isinstance(error, StorageError):
+                    raise error from None
+                return False
+            except (Corrupt, StorageError) as unreadable:
+                msg = f"{key}: can't tell whether version {commit.version} is this commit ({error}); read the log before repeating it"
+                raise CommitUnknown(msg) from unreadable
+            # An object store's own retry may report a conflict with the caller's own write.
+            return found.id == commit.id
+        return True
+
+    def _afterwards(self, state: State) -> State:
+        """Hint and checkpoint: what may fail without harm, since readers never rely on either."""
+        with suppress(StorageError):
+            if state.version % HINT_EVERY == 0:
+                self.storage.put(f"{self.prefix}/_log/latest", str(state.version).encode(), durable=False)
+            if checkpoint.is_due(state):
+                pointer = checkpoint.write_checkpoint(self.storage, self.prefix, state)
+                state = checkpoint.load_checkpoint(self.storage, self.prefix, *pointer)
+                self._remember(state)
+        return state

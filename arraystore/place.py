@@ -1,0 +1,39 @@
+"""Where a dataset lies and who looks at it: the one check of the access matrix, made before any I/O."""
+
+from dataclasses import dataclass
+
+from arraystore.errors import AccessDenied
+from arraystore.storage.base import Storage
+from layouts.classes import Action, Role, StorageClass, may, who_may
+from layouts.naming import format_key
+
+
+def require(role: Role, action: Action, storage_class: StorageClass, key: tuple[str, ...] | None = None) -> None:
+    """Raise AccessDenied, naming role, class and who may, unless the matrix allows it."""
+    if not may(role, storage_class, action, key):
+        what = storage_class.value if key is None else f"{storage_class.value}/{format_key(key)}"
+        allowed = ", ".join(who_may(storage_class, action, key)) or "nobody"
+        msg = f"role {role.value} may not {action.value} {what}; allowed: {allowed}"
+        raise AccessDenied(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A dataset's class root, key, and the role that looks at it."""
+
+    storage: Storage
+    storage_class: StorageClass
+    key: tuple[str, ...]
+    role: Role
+
+    @property
+    def path(self) -> str:
+        """The dataset's path below its class root."""
+        return format_key(self.key)
+
+    def require(self, action: Action) -> None:
+        """Raise AccessDenied unless this role may do that here."""
+        require(self.role, action, self.storage_class, self.key)
+
+    def __str__(self) -> str:
+        return f"{self.storage_class.value}/{self.path}"

@@ -1,0 +1,289 @@
+"""Everything under one root: six surfaces, opened as one role."""
+
+import os
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from arraystore.commit import Pin
+from arraystore.dataset import Dataset
+from arraystore.errors import AlreadyExists, Corrupt, InvalidInput, NotFound, Unsupported
+from arraystore.execution import ExecutionSurface
+from arraystore.experiments import ExperimentsSurface
+from arraystore.frame import Frame
+from arraystore.quarantine import QuarantineSurface
+from arraystore.storage import open_storage
+from arraystore.storage.base import Storage
+from arraystore.surface import FORMAT, Surface
+from layouts.classes import Action, Role, StorageClass, may
+from layouts.codecs import group_metadata
+
+
+class Opener(Protocol):
+    """How a URL becomes a storage; with `create`, its root is made if there is none."""
+
+    def __call__(self, url: str, create: bool = False, /) -> Storage: ...  # noqa: FBT001, FBT002 - as `open_storage` has it
+
+
+SURFACES: Mapping[StorageClass, type[Surface]] = {
+    StorageClass.QUARANTINE: QuarantineSurface,
+    StorageClass.EXPERIMENTS: ExperimentsSurface,
+    StorageClass.EXECUTION_RECORDS: ExecutionSurface,
+}
+
+
+class StoreAttributes(msgspec.Struct, frozen=True):
+    """What the root's `zarr.json` says (FORMAT.md section 2)."""
+
+    format: int
+    store: str
+    roots: dict[str, str]
+
+
+class ClassAttributes(msgspec.Struct, frozen=True):
+    """What a class root's `zarr.json` says."""
+
+    format: int
+    store: str
+    class_name: str = msgspec.field(name="class")
+
+
+class Store:
+    """A store as one role sees it. Safe to share between threads; to reach it from another process, open its URL there.
+
+    Attributes
+    ----------
+    raw, canonical, derived, quarantine, experiments, execution_records
+        The surfaces. Having one is allowed to every role; using it is checked, call by call.
+    """
+
+    def __init__(self, url: str, attributes: StoreAttributes, role: Role, opener: Opener = open_storage) -> None:
+        self.url = url
+        self.role = role
+        self._attributes = attributes
+        self._opener = opener
+        self._surfaces: dict[StorageClass, Surface] = {}
+
+    def __repr__(self) -> str:
+        return f"<Store {self.url} as {self.role.value}>"
+
+    @property
+    def uuid(self) -> str:
+        """The store's identity."""
+        return self._attributes.store
+
+    @property
+    def raw(self) -> Surface:
+        """Recorded venue messages, exactly as received."""
+        return self.surface(StorageClass.RAW)
+
+    @property
+    def canonical(self) -> Surface:
+        """Validated, normalised datasets."""
+        return self.surface(StorageClass.CANONICAL)
+
+    @property
+    def derived(self) -> Surface:
+        """Features, bars, statistics."""
+        return self.surface(StorageClass.DERIVED)
+
+    @property
+    def quarantine(self) -> QuarantineSurface:
+        """Datasets excluded from promotion."""
+        return self.surface(StorageClass.QUARANTINE)  # type: ignore[return-value]
+
+    @property
+    def experiments(self) -> ExperimentsSurface:
+        """Backtest runs."""
+        return self.surface(StorageClass.EXPERIMENTS)  # type: ignore[return-value]
+
+    @property
+    def execution_records(self) -> ExecutionSurface:
+        """Order events, fills and other records of live and backtest sessions."""
+        return self.surface(StorageClass.EXECUTION_RECORDS)  # type: ignore[return-value]
+
+    def surface(self, storage_class: StorageClass | str) -> Surface:
+        """The surface of a class, given as a value or by its name on disk."""
+        try:
+            storage_class = StorageClass(storage_class)
+        except ValueError as error:
+            msg = f"{storage_class!r} is none of {', '.join(StorageClass)}"
+            raise InvalidInput(msg, "class") from error
+        found = self._surfaces.get(storage_class)
+        if found is None:
+            storage = self._lazy(storage_class)
+            found = SURFACES.get(storage_class, Surface)(storage, storage_class, self.role, self.check_pins)
+            self._surfaces[storage_class] = found
+        return found
+
+    def _lazy(self, storage_class: StorageClass) -> Storage:
+        """The class root's storage; opening it touches nothing that the role may not."""
+        location = self._attributes.roots.get(storage_class.value, storage_class.value)
+        storage = self._opener(class_url(self.url, location))
+        if any(_allowed(self.role, action, storage_class) for action in Action):
+            check_class_root(storage, self._attributes.store, storage_class)
+        return storage
+
+    def check_pins(self, pins: Iterable[Pin]) -> None:
+        """Raise unless every pin is readable by this role and still names what it named; makes those versions durable."""
+        for pin in pins:
+            surface = self.surface(pin.storage_class)
+            surface.open_pin(pin).make_durable()
+
+    def open_pin(self, pin: Pin) -> Dataset:
+        """The dataset at exactly the version a pin names: read-only, and the same bytes for ever."""
+        return self.surface(pin.storage_class).open_pin(pin)
+
+    def read(self, pin: Pin, *, threads: int | None = None) -> Frame:
+        """Exactly the rows and columns a pin names."""
+        return self.open_pin(pin).read(pin.start, pin.end, pin.columns or None, threads=threads)
+
+
+def _allowed(role: Role, action: Action, storage_class: StorageClass) -> bool:
+    return may(role, storage_class, action)
+
+
+def open_store(url: str | os.PathLike[str], *, role: Role | str, create: bool = False, opener: Opener = open_storage) -> Store:
+    """Open a store as one role.
+
+    Parameters
+    ----------
+    url
+        A directory, `file://`, `memory://name`, `s3://bucket/prefix`, `gs://`, `az://`.
+    role
+        One of data-recording, data-quality, backtesting, live, analysis, operations: what it may do is the access matrix.
+    create
+        Make the store if there is none.
+    opener
+        How a URL becomes a `Storage`; for tests that put faults and counters below.
+
+    Raises
+    ------
+    NotFound, InvalidInput, Unsupported, Corrupt
+    """
+    role = parse_role(role)
+    location = _location(url)
+    if create:
+        init_store(location, opener=opener)
+    try:
+        data = opener(location).get("zarr.json")
+    except NotFound as error:
+        msg = f"{location} holds no store: make one with open_store(…, create=True) or `arraystore init {location}`"
+        raise NotFound(msg) from error
+    return Store(location, _decode(data, StoreAttributes, location), role, opener)
+
+
+def init_store(url: str | os.PathLike[str], *, roots: Mapping[str, str] | None = None, opener: Opener = open_storage) -> None:
+    """Make a store: the class map and six class roots, durable when this returns. An existing store stays as it is.
+
+    Parameters
+    ----------
+    url
+        Where; a directory is made.
+    roots
+        For some classes, another place: a path below the root, an absolute path, or a URL. Only here, never later.
+    """
+    location = _location(url)
+    names = {storage_class.value for storage_class in StorageClass}
+    if wrong := sorted(set(roots or {}) - names):
+        msg = f"{wrong} are none of {', '.join(sorted(names))}"
+        raise InvalidInput(msg, "roots")
+    storage = opener(location, True)
+    probe = getattr(storage, "probe", None)
+    if probe is not None and not storage.exists("zarr.json"):
+        probe()
+    mapped = {storage_class.value: (roots or {}).get(storage_class.value, storage_class.value) for storage_class in StorageClass}
+    attributes = StoreAttributes(FORMAT, str(uuid.uuid4()), mapped)
+    try:
+        storage.create("zarr.json", _encode(attributes))
+    except AlreadyExists:
+        attributes = _decode(storage.get("zarr.json"), StoreAttributes, location)
+        if roots and any(attributes.roots.get(name) != place for name, place in roots.items()):
+            msg = f"{location} is a store already, with other class roots: {attributes.roots}"
+            raise AlreadyExists(msg) from None
+    for storage_class in StorageClass:
+        root = opener(class_url(location, attributes.roots[storage_class.value]), True)
+        try:
+            root.create("zarr.json", _encode(ClassAttributes(FORMAT, attributes.store, storage_class.value)))
+        except AlreadyExists:
+            check_class_root(root, attributes.store, storage_class)
+
+
+def check_class_root(storage: Storage, store: str, storage_class: StorageClass) -> None:
+    """Raise unless this is the root of that class of that store."""
+    try:
+        found = _decode(storage.get("zarr.json"), ClassAttributes, storage.url)
+    except NotFound as error:
+        msg = f"{storage.url}: the root of class {storage_class.value} is missing: restore it, or run init again"
+        raise NotFound(msg) from error
+    if found.store != store or found.class_name != storage_class.value:
+        msg = f"{storage.url}: is the root of class {found.class_name!r} of store {found.store}, not of {storage_class.value!r} of {store}"
+        raise Corrupt(msg)
+
+
+def class_url(root: str, location: str) -> str:
+    """Where a class root lies: below the store's root, or wherever the map says."""
+    if "://" in location or location.startswith("/"):
+        return location
+    return f"{root.rstrip('/')}/{location}"
+
+
+def parse_role(role: Role | str) -> Role:
+    """A role by its name."""
+    try:
+        return Role(role)
+    except ValueError as error:
+        msg = f"{role!r} is none of {', '.join(Role)}"
+        raise InvalidInput(msg, "role") from error
+
+
+def _location(url: str | os.PathLike[str]) -> str:
+    text = os.fspath(url)
+    if not isinstance(text, str) or not text:
+        msg = f"{url!r} is neither a directory nor a URL"
+        raise InvalidInput(msg, "url")
+    return text if "://" in text else os.path.abspath(text)  # noqa: PTH100 - resolve() would follow links
+
+
+def _encode(attributes: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(group_metadata({"arraystore": msgspec.to_builtins(attributes)}))
+
+
+def _decode[T: (StoreAttributes, ClassAttributes)](data: bytes, kind: type[T], where: str) -> T:
+    try:
+        found: Any = msgspec.json.decode(data)["attributes"]["arraystore"]
+        attributes = msgspec.convert(found, kind)
+    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
+        msg = f"{where}/zarr.json isn't the metadata of an arraystore root: {error}"
+        raise Corrupt(msg) from error
+    if attributes.format != FORMAT:
+        msg = f"{where} has format {attributes.format}; this version of arraystore reads format {FORMAT}: upgrade it"
+        raise Unsupported(msg)
+    return attributes
+
+
+@dataclass(frozen=True, slots=True)
+class ClassSummary:
+    """Totals of a class, for a table of what lies where."""
+
+    storage_class: str
+    datasets: int
+    windows: int
+    rows: int
+    bytes: int
+
+
+def summarise(store: Store) -> list[ClassSummary]:
+    """Totals per class that the store's role may read."""
+    totals = []
+    for storage_class in StorageClass:
+        if not _allowed(store.role, Action.READ, storage_class):
+            continue
+        surface = store.surface(storage_class)
+        datasets = [surface[key] for key in surface.find()]
+        windows = sum(len(dataset.windows()) for dataset in datasets)
+        totals.append(ClassSummary(storage_class.value, len(datasets), windows, sum(d.rows for d in datasets), sum(d.bytes for d in datasets)))
+    return totals

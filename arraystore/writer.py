@@ -1,0 +1,296 @@
+"""How rows become a version: plan by window, write segments, publish; again if another writer changed the ground."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from arraystore.commit import Interval, Pin, SegmentEntry, Tail, WindowChange
+from arraystore.errors import Conflict, InvalidInput, WindowClosed
+from arraystore.log import Draft, Log, draft_commit
+from arraystore.reader import Part, Selection, read
+from arraystore.rows import Rows, concat
+from arraystore.segment import decode_tail, encode_tail, write_segment
+from arraystore.state import State, WindowState
+from layouts.chunking import SEGMENT_ROWS, TAIL_BYTES, TAIL_COUNT, TAIL_TOTAL_BYTES
+from layouts.naming import new_segment_name
+from layouts.schema import Order, Schema
+from layouts.windows import WindowLength, split_by_window, windows_between
+
+REPLANS_BEFORE_LOCKING = 2
+REPLANS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a caller wants the next version to hold."""
+
+    operation: str
+    role: str
+    rows: Rows | None = None
+    schema: Schema | None = None
+    window: str | None = None
+    coverage: tuple[Interval, ...] = ()
+    completeness: str | None = None
+    reopen: bool = False
+    replaces: int | None = None
+    inputs: tuple[Pin, ...] = ()
+    token: tuple[str, int] | None = None
+    window_attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    state: str | None = None
+    reason: str = ""
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether a version of it would tell nobody anything."""
+        row_count = self.rows.count if self.rows is not None else 0
+        return not (row_count or self.coverage or self.completeness or self.token or self.inputs or self.window_attributes or self.attributes or self.state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowPlan:
+    """What a request does to one window, seen from one state: nothing here has been written."""
+
+    window: str
+    rows: Rows | None
+    as_tail: bool
+    absorbed: tuple[SegmentEntry, ...]
+    removed: tuple[SegmentEntry, ...]
+    coverage: tuple[Interval, ...]
+    completeness: str | None
+    schema_number: int
+
+    @property
+    def ground(self) -> tuple[object, ...]:
+        """What of the state the written segments stand on; another ground needs other segments."""
+        return (self.window, self.as_tail, tuple(entry.name for entry in self.absorbed), self.schema_number, self.completeness)
+
+
+class _GroundMoved(Exception):
+    """The state differs from the one planned on, in what the segments stand on."""
+
+
+def schema_number(state: State, schema: Schema) -> int:
+    """The schema's place in the dataset's history; one past the last for a new one."""
+    for number, known in enumerate(state.schemas):
+        if known == schema:
+            return number
+    return len(state.schemas)
+
+
+def plan(state: State, request: Request) -> tuple[WindowPlan, ...]:
+    """Which windows the request touches and how. Pure; raises where the state forbids it."""
+    if state.sealed:
+        msg = f"dataset {state.dataset} is sealed since version {state.version}: write to a new one"
+        raise WindowClosed(msg)
+    pieces = _pieces(state, request)
+    number = schema_number(state, request.rows.schema) if request.rows is not None else state.schema or 0
+    return tuple(_plan_window(state, request, name, rows, coverage, number) for name, (rows, coverage) in sorted(pieces.items()))
+
+
+def _pieces(state: State, request: Request) -> dict[str, tuple[Rows | None, tuple[Interval, ...]]]:
+    """The request's rows and coverage, by window."""
+    rows = request.rows
+    if request.state == "sealed":
+        unfinished = {name: (None, ()) for name in state.window_names() if state.summary(name).completeness != "complete"}
+        return unfinished | ({} if request.window is None else {request.window: (rows, request.coverage)})
+    if request.window is not None and request.replaces is None:
+        return {request.window: (rows, request.coverage)}
+    schema = rows.schema if rows is not None else state.schemas[state.schema or 0]
+    pieces: dict[str, tuple[Rows | None, tuple[Interval, ...]]] = {}
+    if rows is not None and rows.count:
+        for window, place in split_by_window(schema.window, rows.arrays[schema.axis]):
+            part = rows.slice(place.start, place.stop) if isinstance(place, slice) else rows.take(place)
+            pieces[window.name] = (part, ())
+    for start, stop in request.coverage:
+        for window in windows_between(schema.window, start, stop):
+            part_rows, known = pieces.get(window.name, (None, ()))
+            pieces[window.name] = (part_rows, (*known, (max(start, window.start), min(stop, window.stop))))
+    if request.window is not None:
+        if wrong := sorted(set(pieces) - {request.window}):
+            msg = f"rows or coverage lie in {wrong[:3]}, outside of window {request.window}: leave them out, or replace those windows too"
+            raise InvalidInput(msg, "data")
+        pieces.setdefault(request.window, (None, ()))
+    elif not pieces and request.completeness is not None and schema.window is WindowLength.WHOLE:
+        pieces["whole"] = (None, ())
+    elif not pieces and request.completeness is not None:
+        msg = f"no rows and no coverage, so no window to call {request.completeness}: pass coverage=[(start, end)]"
+        raise InvalidInput(msg, "completeness")
+    return pieces
+
+
+def _plan_window(state: State, request: Request, name: str, rows: Rows | None, coverage: tuple[Interval, ...], number: int) -> WindowPlan:
+    before = state.window(name)
+    replacing = request.replaces is not None
+    if replacing and before.version > (request.replaces or 0):
+        msg = f"window {name} changed in version {before.version}, after version {request.replaces} that this call saw: refresh and correct again"
+        raise Conflict(msg)
+    if before.completeness == "complete" and not replacing and not request.reopen:
+        msg = f"window {name} is complete since version {before.version}: pass reopen=True to add to it in a new version"
+        raise WindowClosed(msg)
+    reopened = rows is not None and rows.count > 0 and not replacing and before.completeness == "complete"
+    completeness = request.completeness or ("open" if reopened else None)
+    tails = () if replacing else before.tails
+    size = rows.nbytes if rows is not None else 0
+    closing = completeness == "complete" or request.state == "sealed"
+    full = len(tails) + 1 >= TAIL_COUNT or sum(entry.bytes for entry in tails) + size >= TAIL_TOTAL_BYTES
+    as_tail = not closing and not full and size <= TAIL_BYTES
+    has_rows = rows is not None and rows.count > 0
+    return WindowPlan(
+        window=name,
+        rows=rows if has_rows else None,
+        as_tail=as_tail,
+        absorbed=() if as_tail or not (has_rows or closing) else tails,
+        removed=before.segments if replacing else (),
+        coverage=coverage,
+        completeness=completeness,
+        schema_number=number,
+    )
+
+
+class Writer:
+    """Writes to one dataset for one role. Stateless between calls; safe to share between threads."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def commit(self, request: Request) -> State:
+        """Make the request the next version, durable and whole; returns the state after it."""
+        for attempt in range(REPLANS):
+            try:
+                if attempt < REPLANS_BEFORE_LOCKING:
+                    return self._attempt(request, locked=False)
+                with self._log.lock():
+                    return self._attempt(request, locked=True)
+            except _GroundMoved:
+                continue
+        msg = f"{self._log.prefix}: other writers changed the same windows {REPLANS} times in a row; try again"
+        raise Conflict(msg)
+
+    def _attempt(self, request: Request, *, locked: bool) -> State:
+        state = self._log.head()
+        if _is_done(state, request):
+            return self._log.publish(lambda _: None, locked=locked)
+        plans = plan(state, request)
+        written = {planned.window: entries for planned, entries in self._write(state, plans)}
+
+        def decide(now: State) -> Draft | None:
+            if _is_done(now, request):
+                return None
+            current = plan(now, request)
+            if [planned.ground for planned in current] != [planned.ground for planned in plans]:
+                raise _GroundMoved
+            return _draft(now, request, current, written)
+
+        return self._log.publish(decide, locked=locked)
+
+    def _write(self, state: State, plans: Sequence[WindowPlan]) -> list[tuple[WindowPlan, list[SegmentEntry]]]:
+        """Write the planned segments, durable before this returns."""
+        todo = [planned for planned in plans if not planned.as_tail and (planned.rows is not None or planned.absorbed)]
+        if not todo:
+            return []
+        storage, written = self._log.storage, []
+        with storage.batch() as batch:
+            for planned in todo:
+                rows = self._with_tails(state, planned)
+                entries = []
+                for start in range(0, rows.count, SEGMENT_ROWS):
+                    part = rows if rows.count <= SEGMENT_ROWS else rows.slice(start, min(start + SEGMENT_ROWS, rows.count))
+                    name = new_segment_name(state.version, secrets.randbits(128))
+                    prefix = f"{self._log.prefix}/{planned.window}/{name}"
+                    entry = write_segment(batch, prefix, name, part, schema_number=planned.schema_number, profile=state.profile)
+                    entries.append(entry)
+                if planned.absorbed:
+                    entries[0] = msgspec.structs.replace(entries[0], order=planned.absorbed[0].order)
+                written.append((planned, entries))
+        return written
+
+    def _with_tails(self, state: State, planned: WindowPlan) -> Rows:
+        """The window's tails, in order, then the new rows."""
+        if not planned.absorbed:
+            assert planned.rows is not None
+            return planned.rows
+        schema = planned.rows.schema if planned.rows is not None else state.schemas[planned.absorbed[-1].schema]
+        parts = load_parts(self._log, state, WindowState(window=planned.window, segments=planned.absorbed))
+        tails = read(self._log.storage, parts, schema, Selection())
+        rows = tails if planned.rows is None else concat([tails, planned.rows])
+        return _in_time_order(rows) if schema.order is Order.TIME else rows
+
+
+def _in_time_order(rows: Rows) -> Rows:
+    """The stable merge by axis time."""
+    times = rows.arrays[rows.schema.axis]
+    return rows if (times[1:] >= times[:-1]).all() else rows.take(np.argsort(times, kind="stable"))
+
+
+def load_parts(log: Log, state: State, window: WindowState) -> list[Part]:
+    """A window's segments as the reader wants them: tails come with their rows."""
+    parts = []
+    for entry in window.segments:
+        schema, rows = state.schemas[entry.schema], None
+        prefix = f"{log.prefix}/{window.window}/{entry.segment}"
+        if entry.tail:
+            commit, body, _, _ = log.record(entry.tail)
+            prefix = f"{log.prefix}/_log/{entry.tail}"
+            rows = decode_tail(_tail_of(commit.windows, window.window, entry), body, schema, prefix)
+        parts.append(Part(prefix=prefix, entry=entry, rows=rows, schema=schema))
+    return parts
+
+
+def _tail_of(changes: Sequence[WindowChange], window: str, entry: SegmentEntry) -> Tail:
+    tail = changes[entry.place].tail if entry.place < len(changes) and changes[entry.place].window == window else None
+    assert tail is not None, "folding this very commit made the entry"
+    return tail
+
+
+def _is_done(state: State, request: Request) -> bool:
+    """Whether the request's token was committed already; raises for one that its writer is past."""
+    if request.token is None:
+        return False
+    writer, sequence = request.token
+    latest = state.writers.get(writer, (-1, 0))[0]
+    if sequence < latest:
+        msg = f"({writer!r}, {sequence}) is behind ({writer!r}, {latest}), this writer's latest: sequences must increase"
+        raise InvalidInput(msg, "token")
+    return sequence == latest
+
+
+def _draft(state: State, request: Request, plans: Sequence[WindowPlan], written: Mapping[str, list[SegmentEntry]]) -> Draft:
+    """The commit that carries out the plans, on the state it will follow."""
+    changes: list[WindowChange] = []
+    pieces: list[bytes] = []
+    for planned in plans:
+        tail = None
+        if planned.as_tail and planned.rows is not None:
+            start = sum(map(len, pieces))
+            tail, more = encode_tail(planned.rows, planned.schema_number, start)
+            pieces += more
+        changes.append(
+            WindowChange(
+                window=planned.window,
+                remove=tuple(entry.name for entry in (*planned.absorbed, *planned.removed)),
+                add=tuple(written.get(planned.window, ())),
+                tail=tail,
+                coverage=planned.coverage,
+                completeness=planned.completeness,
+                attributes=dict(request.window_attributes),
+                reset=request.replaces is not None,
+            )
+        )
+    new_schema = request.rows is not None and schema_number(state, request.rows.schema) == len(state.schemas)
+    commit = draft_commit(
+        request.operation,
+        request.role,
+        schemas=(request.rows.schema,) if new_schema and request.rows is not None else (),
+        windows=tuple(changes),
+        inputs=request.inputs,
+        token=request.token,
+        attributes=dict(request.attributes),
+        state=request.state,
+        reason=request.reason,
+    )
+    return Draft(commit, pieces)
