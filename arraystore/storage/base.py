@@ -1,8 +1,9 @@
 """The handful of verbs that everything above storage is written in.
 
-Keys are relative, `/`-separated paths whose parts match `[A-Za-z0-9=_.-]+` and are neither `.` nor `..`; anything else raises
-`InvalidInput` before any I/O. All methods may be called from many threads. Nothing above this protocol knows which
-implementation it has. Errors: `NotFound`, `AlreadyExists`, `CommitUnknown`, `StorageError` (with key and URL in the message).
+Keys are relative, `/`-separated paths whose parts match `[A-Za-z0-9=_.-]{1,255}`, are neither `.` nor `..` and don't begin with `.tmp-`;
+anything else raises `InvalidInput` before any I/O. No key is the beginning of another: an object has nothing below it. All methods may
+be called from many threads. Nothing above this protocol knows which implementation it has. Errors: `NotFound`, `AlreadyExists`,
+`CommitUnknown`, `StorageError` (with key and URL in the message).
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,6 +41,15 @@ class Storage(Protocol):
         """Where this is; `open_storage(url)` opens it again, also in another process (memory: only in this one)."""
         ...
 
+    @property
+    def ignores_case(self) -> bool:
+        """Whether keys that differ in case only are one key here."""
+        ...
+
+    def probe(self) -> None:
+        """Refuse, with `StorageError`, a medium that can't keep what this protocol promises; asked once, when a store is made."""
+        ...
+
     def get(self, key: str) -> bytes:
         """The whole object."""
         ...
@@ -63,7 +73,8 @@ class Storage(Protocol):
     def create(self, key: str, data: Buffer) -> None:
         """Create the object whole and durable, or raise `AlreadyExists` and leave the present one alone.
 
-        Of many concurrent creators exactly one succeeds. `CommitUnknown` if it may have appeared without being durable.
+        Of many concurrent creators exactly one succeeds. `CommitUnknown` if it may have appeared without being durable. Over a network
+        `AlreadyExists` may mean this call's own object, sent again when no answer came: whoever must know compares what is there.
         """
         ...
 

@@ -9,6 +9,8 @@ from arraystore.storage import memory
 from arraystore.storage.base import Storage
 from arraystore.storage.local import LocalStorage
 
+_BUCKETS = ("s3", "gs", "az")
+
 
 def open_storage(url: str | os.PathLike[str], *, create: bool = False) -> Storage:
     """Open the root at a path, or at a `file://`, `memory://name`, `s3://`, `gs://` or `az://` URL.
@@ -24,6 +26,10 @@ def open_storage(url: str | os.PathLike[str], *, create: bool = False) -> Storag
         return _open_directory(_file_path(text), create=create)
     if scheme == "memory":
         return memory.from_url(text, create=create)
+    if scheme in _BUCKETS:
+        from arraystore.storage.objects import ObjectStorage
+
+        return ObjectStorage.from_url(text)
     known = "a path, file://, memory://, s3://, gs:// or az://"
     raise InvalidInput(f"{text!r} names a kind of storage that isn't known; give {known}", where="url")
 

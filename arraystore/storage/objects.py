@@ -1,0 +1,274 @@
+"""Storage on an object store, through obstore: S3, Google Cloud Storage, Azure, and whatever speaks like them."""
+
+import errno
+import os
+import secrets
+from collections.abc import Buffer as BufferLike
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from itertools import chain
+from types import TracebackType
+from typing import Self
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotSupportedError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import ObjectStore, from_url
+
+from arraystore.errors import AlreadyExists, ArrayStoreError, CommitUnknown, InvalidInput, NotFound, StorageError
+from arraystore.storage.base import Batch, Buffer, Listing
+from arraystore.storage.keys import TEMPORARY, check_ranges, is_part, key_parts, prefix_parts
+from arraystore.storage.racing import ROUNDS, refuse_unless_exclusive
+from arraystore.storage.transfers import Stream, cut_ranges, join_ranges
+
+_PART_BYTES = 16 << 20
+"""What is longer goes up in parts of this length; S3 takes 10,000 of them."""
+
+_PARTS_AT_ONCE = 4
+
+_CONFLICTS = 10
+"""How often to ask again for a name that is refused as taken and isn't: two creates met, and the server refused both."""
+
+_process: int | None = None  # where the threads of obstore live
+
+
+class ObjectStorage:
+    """Objects in a bucket, or below a prefix of it.
+
+    A PUT that was acknowledged is durable, so `sync` has nothing to do, and `lock` nothing to queue on. `create` is one conditional PUT;
+    the client repeats a request that got no answer, so its `AlreadyExists` may mean this call's own object: whoever must know compares
+    what is there. A process forked after its parent's first use is refused, since it would hang.
+    """
+
+    ignores_case = False
+
+    def __init__(self, store: ObjectStore, url: str = "") -> None:
+        self._store = store
+        self._url = url or repr(store)
+        self._by_url = False
+
+    @classmethod
+    def from_url(cls, url: str) -> Self:
+        """Open `s3://bucket/prefix` and the like; credentials, region and endpoint come from the environment."""
+        try:
+            opened = cls(from_url(url), url.rstrip("/"))
+        except (BaseError, ValueError) as error:
+            raise InvalidInput(f"{url!r} can't be opened: {_first_line(error)}", where="url") from error
+        opened._by_url = True
+        return opened
+
+    def __repr__(self) -> str:
+        return f"ObjectStorage({self._url!r})"
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        if self._by_url:
+            return type(self).from_url, (self._url,)
+        return type(self), (self._store, self._url)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ObjectStorage) and self._url == other._url and self._store == other._store
+
+    def __hash__(self) -> int:
+        return hash(self._url)
+
+    @property
+    def url(self) -> str:
+        """The URL it was opened by; a store that was handed in is named by its description."""
+        return self._url
+
+    def probe(self) -> None:
+        """Refuse, with `StorageError`, a server that lets more than one of several racing creates win."""
+        path = f"{TEMPORARY}{secrets.token_hex(8)}-"
+        try:
+            refuse_unless_exclusive(lambda name, data: self._create(path + name, data), lambda name: self._get(path + name), self.url)
+        finally:
+            with suppress(ArrayStoreError):
+                for name in range(ROUNDS):
+                    self._delete(f"{path}{name}")
+
+    def get(self, key: str) -> bytes:
+        """See `Storage.get`."""
+        key_parts(key)
+        return self._get(key)
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `Storage.get_ranges`: several requests at once, and one for ranges that lie close together."""
+        check_ranges(key, ranges)
+        key_parts(key)
+        spans = join_ranges(ranges)
+        if not spans:
+            self.size(key)
+        try:
+            pieces = self._fetch(key, spans)
+        except StorageError:
+            # To begin past the end is an error on every server, so look where the end is.
+            size = self.size(key)
+            spans = [(start, stop) for start, stop in spans if start < size]
+            pieces = self._fetch(key, spans)
+        return cut_ranges(ranges, spans, pieces)
+
+    def size(self, key: str) -> int:
+        """See `Storage.size`."""
+        key_parts(key)
+        with self._asking("looking at", key):
+            return obstore.head(self._store, key)["size"]
+
+    def exists(self, key: str) -> bool:
+        """See `Storage.exists`."""
+        try:
+            self.size(key)
+        except NotFound:
+            return False
+        return True
+
+    def list(self, prefix: str) -> Listing:
+        """See `Storage.list`."""
+        prefix_parts(prefix)
+        with self._asking("listing", prefix):
+            found = obstore.list_with_delimiter(self._store, prefix or None)
+        objects = (entry["path"].rpartition("/")[2] for entry in found["objects"])
+        prefixes = (path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
+        return Listing(tuple(sorted(filter(is_part, objects))), tuple(sorted(filter(is_part, prefixes))))
+
+    def create(self, key: str, data: Buffer) -> None:
+        """See `Storage.create`."""
+        key_parts(key)
+        self._create(key, data)
+
+    def put(self, key: str, data: Buffer, *, durable: bool) -> None:  # noqa: ARG002 - a PUT always is
+        """See `Storage.put`."""
+        key_parts(key)
+        with self._asking("writing", key):
+            obstore.put(self._store, key, memoryview(data).cast("B"))
+
+    def batch(self) -> AbstractContextManager[Batch]:
+        """See `Storage.batch`. Objects up to 16 MiB are one conditional PUT, longer ones are sent in parts as they come."""
+        return _ObjectBatch(self)
+
+    def put_new(self, key: str, data: Buffer | Iterable[Buffer]) -> int:
+        """Write one object that isn't there yet, as `Batch.put` does."""
+        key_parts(key)
+        stream = Stream((data,) if isinstance(data, BufferLike) else data)
+        head = stream.read(_PART_BYTES)
+        if stream.ended:
+            self._put_whole(key, b"".join(head))
+            return stream.size
+        if self.exists(key):  # no store takes a condition on an upload in parts
+            raise self._taken(key)
+        with self._asking("writing", key, stream):
+            obstore.put(self._store, key, chain(head, stream), use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
+        return stream.size
+
+    def sync(self, prefix: str) -> None:
+        """See `Storage.sync`: nothing to do."""
+        prefix_parts(prefix)
+
+    def delete(self, key: str) -> None:
+        """See `Storage.delete`."""
+        key_parts(key)
+        self._delete(key)
+
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """See `Storage.lock`: there is none here."""
+        key_parts(key)
+        return nullcontext()
+
+    @contextmanager
+    def _asking(self, doing: str, key: str, stream: Stream | None = None) -> Iterator[None]:
+        """Say what obstore raises in our words; what the caller's stream raises stays as it is."""
+        _refuse_forked()
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            if stream is not None and error is stream.failure:
+                raise
+            raise self._failure(error, doing, key) from error
+
+    def _failure(self, error: Exception, doing: str, key: str) -> ArrayStoreError:
+        if isinstance(error, FileNotFoundError):
+            return NotFound(f"{self.url}: {doing} {key!r} found nothing there: {_first_line(error)}")
+        number, remedy = errno.EIO, "check the server and the network, then repeat the call"
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+            number, remedy = errno.EACCES, "check the credentials, and what they allow"
+        elif isinstance(error, NotSupportedError):
+            number, remedy = errno.EOPNOTSUPP, "take a server that can"
+        return StorageError(number, f"{doing} {key!r} in {self.url} failed: {_first_line(error)}: {remedy}")
+
+    def _taken(self, key: str) -> AlreadyExists:
+        return AlreadyExists(f"{self.url}: the object {key!r} exists already")
+
+    def _get(self, path: str) -> bytes:
+        with self._asking("reading", path):
+            return bytes(obstore.get(self._store, path).bytes())
+
+    def _fetch(self, key: str, spans: Sequence[tuple[int, int]]) -> tuple[memoryview, ...]:
+        starts, stops = [start for start, _ in spans], [stop for _, stop in spans]
+        with self._asking("reading", key):
+            # Our spans are disjoint and coalesced: obstore would take a short one apart, and panic.
+            return tuple(memoryview(piece) for piece in obstore.get_ranges(self._store, key, starts=starts, ends=stops, coalesce=0))
+
+    def _create(self, path: str, data: Buffer) -> None:
+        _refuse_forked()
+        value = memoryview(data).cast("B")
+        for _ in range(_CONFLICTS):
+            try:
+                obstore.put(self._store, path, value, mode="create")
+            except AlreadyExistsError as error:
+                if self.exists(path):
+                    raise self._taken(path) from error
+            except GenericError as error:
+                message = f"{self.url}: {path!r} may have been created or not ({_first_line(error)}); read it before repeating the call"
+                raise CommitUnknown(message) from error
+            except (BaseError, OSError) as error:
+                raise self._failure(error, "creating", path) from error
+            else:
+                return
+        raise StorageError(errno.EBUSY, f"{self.url}: {path!r} is refused as taken, and isn't there; repeat the call")
+
+    def _put_whole(self, key: str, data: bytes) -> None:
+        try:
+            self._create(key, data)
+        except AlreadyExists:
+            if self._get(key) != data:  # the same bytes are our own, of a request that was repeated
+                raise
+        except CommitUnknown as error:
+            raise StorageError(errno.EIO, str(error)) from error
+
+    def _delete(self, path: str) -> None:
+        with suppress(NotFound), self._asking("deleting", path):
+            obstore.delete(self._store, path)
+
+
+class _ObjectBatch:
+    """Each object is durable once put; a batch that fails takes its objects away again."""
+
+    def __init__(self, storage: ObjectStorage) -> None:
+        self._storage = storage
+        self._keys: list[str] = []
+
+    def put(self, key: str, data: Buffer | Iterable[Buffer]) -> int:
+        """See `Batch.put`."""
+        size = self._storage.put_new(key, data)
+        self._keys.append(key)
+        return size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if kind is not None:
+            for key in self._keys:
+                with suppress(ArrayStoreError):
+                    self._storage.delete(key)
+
+
+def _refuse_forked() -> None:
+    global _process  # noqa: PLW0603 - the runtime it stands for is global, too
+    if _process is None:
+        _process = os.getpid()
+    elif _process != os.getpid():
+        message = "object stores can't be used in a process forked after their first use; start processes by 'spawn' or 'forkserver'"
+        raise StorageError(errno.EOPNOTSUPP, message)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0].strip()
