@@ -1,0 +1,26 @@
+"""The command line: the store's verbs, for people and for scripts."""
+
+import click
+
+from arraystore.cli.checking import verify
+from arraystore.cli.command import Group
+from arraystore.cli.inspection import info, log, manifest
+from arraystore.cli.listing import ls
+from arraystore.cli.rows import head
+from arraystore.cli.starting import demo, init
+
+__all__ = ["main"]
+
+
+@click.group("arraystore", cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="arraystore", message="%(version)s")
+def main() -> None:
+    """Keep and look at versioned, durable time series in plain Zarr v3.
+
+    A dataset is addressed by its storage class and its key, as `ls` prints it: canonical/binance-usdm/trades/BTCUSDT.
+    Every command prints text for people, or one JSON document with --json; errors go to stderr as one line.
+    """
+
+
+for _command in (init, demo, ls, info, manifest, log, head, verify):
+    main.add_command(_command)

@@ -1,0 +1,92 @@
+"""`ls`: what lies where."""
+
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from arraystore.cli.command import address_of, command, with_store
+from arraystore.cli.extent import extent
+from arraystore.cli.output import count, left, print_json, right, size, table
+from layouts.classes import Action, StorageClass, may
+
+if TYPE_CHECKING:
+    from arraystore.store import Store
+    from arraystore.view import DatasetView
+
+__all__ = ["datasets_matching", "ls"]
+
+_COLUMNS = (
+    left("dataset"),
+    right("windows"),
+    right("rows"),
+    right("size"),
+    left("first"),
+    left("last"),
+    right("version"),
+    left("committed"),
+)
+
+
+@command(
+    "ls", examples=["arraystore ls --root data", "arraystore ls --root data 'canonical/*/trades'", "arraystore ls --root data raw --json"]
+)
+@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@with_store
+def ls(store: "Store", *, patterns: tuple[str, ...], as_json: bool) -> None:
+    """List datasets: windows, rows, bytes, first and last time, last commit.
+
+    A PATTERN names a dataset or what it lies below, and may hold * and ?: canonical, canonical/*/trades, 'raw/binance*'.
+    """
+    listed = [_described(dataset) for dataset in datasets_matching(store, patterns)]
+    if as_json:
+        print_json({"store": store.url, "role": str(store.role), "datasets": listed})
+        return
+    table(_COLUMNS, map(_cells, listed))
+    rows, stored = (sum(entry[field] for entry in listed) for field in ("rows", "bytes"))
+    click.echo(f"\n{count(len(listed))} datasets, {count(rows)} rows, {size(stored)} in {store.url}")
+
+
+def datasets_matching(store: "Store", patterns: Iterable[str]) -> "Iterator[DatasetView]":
+    """The datasets that any pattern names (no pattern: all), class by class, sorted by key.
+
+    Classes that the role may not read are left out, unless a pattern names one: then AccessDenied.
+    """
+    wanted = [pattern.rstrip("/") for pattern in patterns]
+    named = {pattern.partition("/")[0] for pattern in wanted}
+    for storage_class in StorageClass:
+        if storage_class.value not in named and not may(store.role, storage_class, Action.READ):
+            continue
+        surface = store.surface(storage_class)
+        for key in surface.find():
+            address = address_of(storage_class, key)
+            if not wanted or any(_matches(address, pattern) for pattern in wanted):
+                yield surface[key]
+
+
+def _matches(address: str, pattern: str) -> bool:
+    return fnmatchcase(address, pattern) or fnmatchcase(address, f"{pattern}/*")
+
+
+def _described(dataset: "DatasetView") -> dict[str, Any]:
+    newest = dataset.versions()[-1].to_json()
+    return {
+        "dataset": address_of(dataset.storage_class, dataset.key),
+        **extent(dataset),
+        "version": dataset.version,
+        "committed": newest["time"],
+    }
+
+
+def _cells(entry: dict[str, Any]) -> list[str]:
+    return [
+        entry["dataset"],
+        count(entry["windows"]),
+        count(entry["rows"]),
+        size(entry["bytes"]),
+        entry["first"] or "",
+        entry["last"] or "",
+        str(entry["version"]),
+        entry["committed"],
+    ]
