@@ -6,39 +6,25 @@ root, before anything could refer to it. FORMAT.md section 6 builds commits on t
 
 import errno
 import os
-import resource
 import secrets
-import threading
-from collections import deque
-from collections.abc import Buffer as BufferLike
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Container, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from arraystore.errors import AlreadyExists, ArrayStoreError, CommitUnknown, StorageError
+from arraystore.errors import CommitUnknown, StorageError
 from arraystore.storage.base import Batch, Buffer
-from arraystore.storage.descent import Directory, descend, way
+from arraystore.storage.descent import Directory, descend, open_file, way
 from arraystore.storage.failures import storage_error
 from arraystore.storage.keys import TEMPORARY, key_parts, prefix_parts
+from arraystore.storage.localbatch import LocalBatch, Parts
 from arraystore.storage.localmedium import check_medium, ignores_case, queue
 from arraystore.storage.localreads import LocalReads
 from arraystore.storage.localroot import LocalRoot, Opened
+from arraystore.storage.localsteps import NEW, drop, forget, insist, prune, taken, write_all
+from arraystore.storage.racing import ROUNDS, refuse_unless_exclusive
 
-_ATTEMPTS = 100
-"""How often to make a directory anew that others remove as soon as it is empty."""
-
-_DESCRIPTORS = 256
-"""How many files a batch keeps open, so that they are synced together; at most a quarter of what the process may open."""
-
-_SYNC_THREADS = 8
-"""A file system commits syncs that wait together as one: 8 threads sync a segment's 26 files in 3 ms instead of 7."""
-
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _UNNAMED = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
 
 _NOT_LINKED = frozenset(
@@ -68,34 +54,37 @@ class LocalStorage(LocalReads):
         """Refuse, with `StorageError`, a medium on which commits wouldn't be safe; leaves nothing behind."""
         check_medium(self.url)
         place = f"{TEMPORARY}{secrets.token_hex(8)}"
-        try:
-            self._create_once([place], "object", b"first")
+        root = self._root
+
+        def get(name: str) -> bytes:
+            fd, size = open_file(descend(root.opened().root, [place]), name)
             try:
-                self._create_once([place], "object", b"second")
-            except AlreadyExists:
-                return
-            raise StorageError(errno.EOPNOTSUPP, f"{self.url}: link() replaced a file that existed; take ext4, XFS or btrfs")
-        except (CommitUnknown, OSError) as error:
+                return os.read(fd, size)
+            finally:
+                os.close(fd)
+
+        try:
+            refuse_unless_exclusive(lambda name, data: self._create_once([place], name, data), get, self.url)
+        except OSError as error:
             if isinstance(error, StorageError):
                 raise
-            message = f"{self.url}: linking a synced file failed here ({error}), and commits stand on that; take ext4, XFS or btrfs"
-            raise StorageError(getattr(error, "errno", None) or errno.EIO, message) from error
+            raise storage_error(error, "linking synced files, as commits do, on trial below", place, self.url) from error
         finally:
-            _forget(self._root, [place], ["object"])
+            forget(root, [place], [str(name) for name in range(ROUNDS)])
 
     def create(self, key: str, data: Buffer) -> None:
         """See `Storage.create`. Two syncs where the directory is known to be durable."""
         *above, name = key_parts(key)
-        _insist(self._root, "creating", key, lambda: self._create_once(above, name, data))
+        insist(self._root, "creating", key, lambda: self._create_once(above, name, data))
 
     def put(self, key: str, data: Buffer, *, durable: bool) -> None:
         """See `Storage.put`."""
         *above, name = key_parts(key)
-        _insist(self._root, "writing", key, lambda: self._put_once(above, name, data, durable=durable))
+        insist(self._root, "writing", key, lambda: self._put_once(above, name, data, durable=durable))
 
     def batch(self) -> AbstractContextManager[Batch]:
         """See `Storage.batch`. Files appear under their names at once, so the names must be unknown to others."""
-        return _LocalBatch(self._root)
+        return LocalBatch(self._root, _sync_file, _settle_all)
 
     def sync(self, prefix: str) -> None:
         """See `Storage.sync`. A prefix that isn't there shows nothing, so nothing is to be done."""
@@ -120,7 +109,7 @@ class LocalStorage(LocalReads):
             return
         except OSError as error:
             raise storage_error(error, "deleting", key, self.url) from error
-        _prune(chain, parts[:-1])
+        prune(chain, parts[:-1])
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """See `Storage.lock`: flock() on an empty file, which excludes threads as well as processes. Not reentrant."""
@@ -136,17 +125,17 @@ class LocalStorage(LocalReads):
         try:
             write_all(fd, data)
             os.fsync(fd)
-            self._link(fd, temporary, name, directory)
+            self._link(fd, temporary, directory, above, name)
         finally:
-            _drop(fd, temporary, directory)
-        self._settle_name(name, directory)
+            drop(fd, temporary, directory)
+        self._settle_name(directory, above, name)
 
     def _put_once(self, above: Sequence[str], name: str, data: Buffer, *, durable: bool) -> None:
         opened = self._root.opened()
         chain, _ = way(opened.root, above, make=True)
         directory = chain[-1]
         temporary: str | None = f"{TEMPORARY}{secrets.token_hex(16)}"
-        fd = os.open(str(temporary), _NEW, 0o666, dir_fd=directory.fd)
+        fd = os.open(str(temporary), NEW, 0o666, dir_fd=directory.fd)
         try:
             write_all(fd, data)
             if durable:
@@ -155,9 +144,9 @@ class LocalStorage(LocalReads):
             os.replace(str(temporary), name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
             temporary = None
         finally:
-            _drop(fd, temporary, directory)
+            drop(fd, temporary, directory)
         if durable:
-            self._settle_name(name, directory)
+            self._settle_name(directory, above, name)
 
     def _new_file(self, directory: Directory) -> tuple[int, str | None]:
         """A file without a name, which a crash leaves no trace of; else one that listings ignore."""
@@ -169,170 +158,50 @@ class LocalStorage(LocalReads):
                     raise
                 self._unnamed_files = False
         temporary = f"{TEMPORARY}{secrets.token_hex(16)}"
-        return os.open(temporary, _NEW, 0o666, dir_fd=directory.fd), temporary
+        return os.open(temporary, NEW, 0o666, dir_fd=directory.fd), temporary
 
-    def _link(self, fd: int, temporary: str | None, name: str, directory: Directory) -> None:
+    def _link(self, fd: int, temporary: str | None, directory: Directory, above: Sequence[str], name: str) -> None:
         source = temporary or f"/proc/self/fd/{fd}"
         try:
             # link() fails if the target exists, where rename() would replace it.
             os.link(source, name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd, follow_symlinks=temporary is None)
         except FileExistsError as error:
-            raise AlreadyExists(f"{self.url}: the object {name!r} exists already") from error
+            raise taken("/".join([*above, name]), self.url) from error
         except OSError as error:
             if error.errno in _NOT_LINKED:
                 raise
-            raise CommitUnknown(f"{self.url}: {name!r} may have appeared or not ({error}); read it before repeating the call") from error
+            message = f"{self.url}: {'/'.join([*above, name])!r} may have appeared or not ({error}); read it before repeating the call"
+            raise CommitUnknown(message) from error
 
-    def _settle_name(self, name: str, directory: Directory) -> None:
+    def _settle_name(self, directory: Directory, above: Sequence[str], name: str) -> None:
         try:
             _sync_directory(directory)
         except OSError as error:
-            message = f"{self.url}: {name!r} is visible, but its directory couldn't be synced ({error}): a crash may take it back; "
-            raise CommitUnknown(message + "look at the system's log, then read it again") from error
+            what = f"{'/'.join([*above, name])!r} is visible, but its directory couldn't be synced ({error}), so a crash may take it back"
+            raise CommitUnknown(f"{self.url}: {what}; look at the system's log, then read it again") from error
 
 
-class _LocalBatch:
-    """New files that are kept open until the end, then synced: first they, then the directories, from the bottom up."""
-
-    def __init__(self, root: LocalRoot) -> None:
-        self._root = root
-        self._guard = threading.Lock()
-        self._open: deque[tuple[int, str]] = deque()
-        self._names: dict[tuple[str, ...], list[str]] = {}
-        self._made: set[tuple[str, ...]] = set()
-        self._failure: StorageError | None = None
-        self._limit = min(_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
-
-    def put(self, key: str, data: Buffer | Iterable[Buffer]) -> int:
-        """See `Batch.put`."""
-        *above, name = key_parts(key)
-        fd = self._create(key, above, name)
-        size = 0
-        try:
-            for piece in (data,) if isinstance(data, BufferLike) else data:
-                try:
-                    size += write_all(fd, piece)
-                except OSError as error:
-                    raise storage_error(error, "writing", key, self._root.path) from error
-        except BaseException:
-            os.close(fd)
-            _forget(self._root, above, [name])
-            raise
-        with self._guard:
-            self._names.setdefault(tuple(above), []).append(name)
-            self._open.append((fd, key))
-            oldest = self._open.popleft() if len(self._open) > self._limit else None
-        if oldest:
-            self._sync_file(*oldest)
-        return size
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self._sync_files()
-                self._sync_directories()
-        except OSError as failure:
-            self._discard()
-            if isinstance(failure, StorageError):
-                raise
-            raise storage_error(failure, "syncing the way to", next(iter(self._names), ("",))[0], self._root.path) from failure
-        except BaseException:
-            self._discard()
-            raise
-        if kind is not None:
-            self._discard()
-
-    def _create(self, key: str, above: Sequence[str], name: str) -> int:
-        found: list[int] = []
-
-        def step() -> None:
-            chain, made = way(self._root.opened().root, above, make=True)
-            with self._guard:
-                self._made.update(tuple(above[:depth]) for depth in made)
-            try:
-                found.append(os.open(name, _NEW, 0o666, dir_fd=chain[-1].fd))
-            except FileExistsError as error:
-                raise AlreadyExists(f"{self._root.path}: the object {key!r} exists already") from error
-
-        _insist(self._root, "writing", key, step)
-        return found[0]
-
-    def _sync_file(self, fd: int, key: str) -> None:
-        """Sync a file on the descriptor that wrote it; once it failed, the batch fails, and the file is never synced again."""
-        try:
-            os.fsync(fd)
-        except OSError as error:
-            self._failure = self._failure or storage_error(error, "syncing", key, self._root.path)
-        finally:
-            os.close(fd)
-
-    def _sync_files(self) -> None:
-        files = [self._open.popleft() for _ in range(len(self._open))]
-        with ThreadPoolExecutor(min(_SYNC_THREADS, len(files) or 1)) as pool:
-            list(pool.map(self._sync_file, *zip(*files, strict=True))) if files else None
-        if self._failure:
-            raise self._failure
-
-    def _sync_directories(self) -> None:
-        """Sync every directory with a new entry, and the way to each, once, the deepest first."""
-        opened = self._root.opened()
-        pending: set[tuple[str, ...]] = set(self._names)
-        settled: set[tuple[str, ...]] = set()
-        for prefix in self._names:
-            chain, _ = way(opened.root, prefix, make=False)
-            for depth in range(len(prefix), 0, -1):
-                if prefix[:depth] in settled or chain[depth] in opened.durable:
-                    break
-                settled.add(prefix[:depth])
-                pending.add(prefix[: depth - 1])
-        for parts in sorted(pending, key=len, reverse=True):
-            _sync_directory(descend(opened.root, parts))
-        for parts in settled:
-            if parts not in self._made or parts not in self._names:  # a segment's own directories are never written to again
-                opened.durable.add(descend(opened.root, parts))
-
-    def _discard(self) -> None:
-        while self._open:
-            os.close(self._open.popleft()[0])
-        for above, names in self._names.items():
-            _forget(self._root, above, names)
+def _settle_all(root: LocalRoot, names: Collection[Parts], made: Container[Parts]) -> None:
+    """Sync every directory with a new entry, and the way to each, once, the deepest first."""
+    opened = root.opened()
+    pending: set[Parts] = set(names)
+    settled: set[Parts] = set()
+    for prefix in names:
+        chain, _ = way(opened.root, prefix, make=False)
+        for depth in range(len(prefix), 0, -1):
+            if prefix[:depth] in settled or chain[depth] in opened.durable:
+                break
+            settled.add(prefix[:depth])
+            pending.add(prefix[: depth - 1])
+    for parts in sorted(pending, key=len, reverse=True):
+        _sync_directory(descend(opened.root, parts))
+    for parts in settled:
+        if parts not in made or parts not in names:  # a segment's own directories are never written to again
+            opened.durable.add(descend(opened.root, parts))
 
 
-def _insist(root: LocalRoot, doing: str, key: str, step: Callable[[], None]) -> None:
-    """Take a step again as long as the directory it made is removed, being empty, before it is used."""
-    gone: OSError = FileNotFoundError(errno.ENOENT, "the directory is gone")
-    for _ in range(_ATTEMPTS):
-        try:
-            return step()
-        except ArrayStoreError:
-            raise
-        except FileNotFoundError as error:
-            gone = error
-        except OSError as error:
-            raise storage_error(error, doing, key, root.path) from error
-    raise storage_error(gone, doing, key, root.path) from gone
-
-
-def _forget(root: LocalRoot, above: Sequence[str], names: Sequence[str]) -> None:
-    """Remove what nobody will refer to, as far as that goes: leftovers are garbage, not errors."""
-    with suppress(OSError):
-        chain, _ = way(root.opened().root, above, make=False)
-        for name in names:
-            with suppress(OSError):
-                os.unlink(name, dir_fd=chain[-1].fd)
-        _prune(chain, above)
-
-
-def write_all(fd: int, data: Buffer) -> int:
-    """Write every byte, whatever one call takes; returns how many there are."""
-    view = memoryview(data).cast("B")
-    size = len(view)
-    while view:
-        view = view[os.write(fd, view) :]
-    return size
+def _sync_file(fd: int) -> None:
+    os.fsync(fd)
 
 
 def _sync_directory(directory: Directory) -> None:
@@ -352,33 +221,23 @@ def _settle(opened: Opened, chain: Sequence[Directory]) -> None:
         opened.durable.add(child)
 
 
-def _drop(fd: int, temporary: str | None, directory: Directory) -> None:
-    """Close a written file. After its sync nothing that fails here matters; before it, another error is on its way."""
-    with suppress(OSError):
-        os.close(fd)
-    if temporary is not None:
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=directory.fd)
-
-
-def _prune(chain: Sequence[Directory], parts: Sequence[str]) -> None:
-    """Remove emptied directories, the deepest first. Whoever is about to use one finds it gone and makes it again."""
-    with suppress(OSError):
-        for depth in range(len(parts), 0, -1):
-            os.rmdir(parts[depth - 1], dir_fd=chain[depth - 1].fd)
-
-
 def _make_root(root: Path) -> None:
     """Make the root and the way to it, durably as far as this user may."""
     missing = [place for place in (root, *root.parents) if not place.exists()]
     try:
         root.mkdir(parents=True, exist_ok=True)
-        for place in missing or [root]:
-            with suppress(PermissionError):
-                fd = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                try:
-                    os.fsync(fd)
-                finally:
-                    os.close(fd)
+        for place in missing:
+            _sync_path(place.parent)
     except OSError as error:
         raise storage_error(error, "making the root", "", str(root)) from error
+    if not missing:
+        with suppress(OSError):  # whoever made it may have died before this; but the directory above may be another's
+            _sync_path(root.parent)
+
+
+def _sync_path(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,128 @@
+"""New files of a local root that become durable together."""
+
+import os
+import resource
+import threading
+from collections import deque
+from collections.abc import Buffer as BufferLike
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from arraystore.errors import StorageError
+from arraystore.storage.base import Buffer
+from arraystore.storage.descent import way
+from arraystore.storage.failures import storage_error
+from arraystore.storage.keys import key_parts
+from arraystore.storage.localroot import LocalRoot
+from arraystore.storage.localsteps import NEW, forget, insist, taken, write_all
+
+type Parts = tuple[str, ...]
+type SyncWay = Callable[[LocalRoot, Collection[Parts], Container[Parts]], None]
+
+_DESCRIPTORS = 256
+"""How many files a batch keeps open, so that they are synced together; at most a quarter of what the process may open."""
+
+_SYNC_THREADS = 8
+"""A file system commits syncs that wait together as one: 8 threads sync a segment's 26 files in 3 ms instead of 7."""
+
+
+class LocalBatch:
+    """New files that are kept open until the end, then synced: first they, then the directories, from the bottom up."""
+
+    def __init__(self, root: LocalRoot, sync: Callable[[int], None], sync_way: SyncWay) -> None:
+        self._root = root
+        self._sync = sync
+        self._sync_way = sync_way
+        self._guard = threading.Lock()
+        self._open: deque[tuple[int, str]] = deque()
+        self._names: dict[Parts, list[str]] = {}
+        self._made: set[Parts] = set()
+        self._failure: StorageError | None = None
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._limit = min(_DESCRIPTORS, allowed // 4) if allowed > 0 else _DESCRIPTORS
+
+    def put(self, key: str, data: Buffer | Iterable[Buffer]) -> int:
+        """See `Batch.put`."""
+        *above, name = key_parts(key)
+        fd = self._create(key, above, name)
+        size = 0
+        try:
+            for piece in (data,) if isinstance(data, BufferLike) else data:
+                try:
+                    size += write_all(fd, piece)
+                except OSError as error:
+                    raise storage_error(error, "writing", key, self._root.path) from error
+        except BaseException:
+            os.close(fd)
+            forget(self._root, above, [name])
+            raise
+        with self._guard:
+            self._names.setdefault(tuple(above), []).append(name)
+            self._open.append((fd, key))
+            oldest = self._open.popleft() if len(self._open) > self._limit else None
+        if oldest:
+            self._sync_file(*oldest)
+            self._check()
+        return size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        try:
+            if kind is None and self._names:
+                self._sync_files()
+                self._sync_way(self._root, self._names, self._made)
+        except OSError as failure:
+            self._discard()
+            if isinstance(failure, StorageError):
+                raise
+            raise storage_error(failure, "syncing the way to", next(iter(self._names), ("",))[0], self._root.path) from failure
+        except BaseException:
+            self._discard()
+            raise
+        if kind is not None:
+            self._discard()
+
+    def _create(self, key: str, above: Sequence[str], name: str) -> int:
+        found: list[int] = []
+
+        def step() -> None:
+            chain, made = way(self._root.opened().root, above, make=True)
+            with self._guard:
+                self._made.update(tuple(above[:depth]) for depth in made)
+            try:
+                found.append(os.open(name, NEW, 0o666, dir_fd=chain[-1].fd))
+            except FileExistsError as error:
+                raise taken(key, self._root.path) from error
+
+        insist(self._root, "writing", key, step)
+        return found[0]
+
+    def _sync_file(self, fd: int, key: str) -> None:
+        """Sync a file on the descriptor that wrote it; once it failed, the batch fails, and the file is never synced again."""
+        try:
+            self._sync(fd)
+        except OSError as error:
+            self._failure = self._failure or storage_error(error, "syncing", key, self._root.path)
+        finally:
+            os.close(fd)
+
+    def _sync_files(self) -> None:
+        files = [self._open.popleft() for _ in range(len(self._open))]
+        with ThreadPoolExecutor(min(_SYNC_THREADS, len(files) or 1)) as pool:
+            for fd, key in files:
+                pool.submit(self._sync_file, fd, key)
+        self._check()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _discard(self) -> None:
+        while self._open:
+            os.close(self._open.popleft()[0])
+        for above, names in self._names.items():
+            forget(self._root, above, names)

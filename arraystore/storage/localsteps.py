@@ -1,0 +1,72 @@
+"""Steps of writing below a local root, short of those that link, rename or sync."""
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from arraystore.errors import AlreadyExists, ArrayStoreError
+from arraystore.storage.base import Buffer
+from arraystore.storage.descent import Directory, way
+from arraystore.storage.failures import storage_error
+from arraystore.storage.localroot import LocalRoot
+
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_ATTEMPTS = 100
+"""How often to make a directory anew that others remove as soon as it is empty."""
+
+
+def insist(root: LocalRoot, doing: str, key: str, step: Callable[[], None]) -> None:
+    """Take a step again as long as the directory it made is removed, being empty, before it is used."""
+    gone: OSError = FileNotFoundError(errno.ENOENT, "the directory is gone")
+    for _ in range(_ATTEMPTS):
+        try:
+            return step()
+        except ArrayStoreError:
+            raise
+        except FileNotFoundError as error:
+            gone = error
+        except OSError as error:
+            raise storage_error(error, doing, key, root.path) from error
+    raise storage_error(gone, doing, key, root.path) from gone
+
+
+def forget(root: LocalRoot, above: Sequence[str], names: Sequence[str]) -> None:
+    """Remove what nobody will refer to, as far as that goes: leftovers are garbage, not errors."""
+    with suppress(OSError):
+        chain, _ = way(root.opened().root, above, make=False)
+        for name in names:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=chain[-1].fd)
+        prune(chain, above)
+
+
+def taken(key: str, url: str) -> AlreadyExists:
+    """The error that says so."""
+    return AlreadyExists(f"{url}: the object {key!r} exists already")
+
+
+def write_all(fd: int, data: Buffer) -> int:
+    """Write every byte, whatever one call takes; returns how many there are."""
+    view = memoryview(data).cast("B")
+    size = len(view)
+    while view:
+        view = view[os.write(fd, view) :]
+    return size
+
+
+def drop(fd: int, temporary: str | None, directory: Directory) -> None:
+    """Close a written file. After its sync nothing that fails here matters; before it, another error is on its way."""
+    with suppress(OSError):
+        os.close(fd)
+    if temporary is not None:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=directory.fd)
+
+
+def prune(chain: Sequence[Directory], parts: Sequence[str]) -> None:
+    """Remove emptied directories, the deepest first. Whoever is about to use one finds it gone and makes it again."""
+    with suppress(OSError):
+        for depth in range(len(parts), 0, -1):
+            os.rmdir(parts[depth - 1], dir_fd=chain[depth - 1].fd)
