@@ -158,7 +158,7 @@ def validate_schema(schema: Any) -> tuple[Problem, ...]:
     if not isinstance(schema, Schema):
         what = f"a {type(schema).__name__} isn't a Schema; build one from columns, or take a shipped one"
         return (Problem("schema", what),)
-    return tuple(_problems(schema))  # building one checks nothing, so its fields may hold anything
+    return tuple(dict.fromkeys(_problems(schema)))  # building one checks nothing, so its fields may hold anything
 
 
 def parse_schema(schema: Schema) -> Schema:
