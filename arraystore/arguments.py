@@ -65,7 +65,7 @@ def coverage(given: Iterable[IntervalLike] | IntervalLike | None) -> tuple[Inter
     if given is None:
         return ()
     listed = list(given)
-    if len(listed) == 2 and not isinstance(listed[0], tuple | list):  # noqa: PLR2004 - one interval by itself
+    if len(listed) == 2 and not isinstance(listed[0], tuple | list):  # one interval by itself
         listed = [tuple(listed)]
     return tuple(parse_interval(interval) for interval in listed)  # type: ignore[arg-type]
 
@@ -81,9 +81,10 @@ def completeness(given: str | None) -> str | None:
 def inputs(given: Iterable[Pin]) -> tuple[Pin, ...]:
     """Pins, one by itself counts too."""
     pins = (given,) if isinstance(given, Pin) else tuple(given)
-    wrong = [Problem(f"inputs[{place}]", f"{type(pin).__name__} isn't a Pin: pass frame.pin, receipt.pin or dataset.pin()") for place, pin in enumerate(pins) if not isinstance(pin, Pin)]
+    remedy = "isn't a Pin: pass frame.pin, receipt.pin or dataset.pin()"
+    wrong = [(place, type(pin).__name__) for place, pin in enumerate(pins) if not isinstance(pin, Pin)]
     if wrong:
-        raise InvalidInput(wrong)
+        raise InvalidInput([Problem(f"inputs[{place}]", f"{name} {remedy}") for place, name in wrong])
     return pins
 
 
@@ -92,7 +93,7 @@ def token(given: tuple[str, int] | None) -> tuple[str, int] | None:
     if given is None:
         return None
     match given:
-        case (str(writer), int(sequence)) if writer and len(writer.encode()) <= WRITER_LIMIT_BYTES and 0 <= sequence < 1 << 63:  # noqa: PLR2004
+        case (str(writer), int(sequence)) if writer and len(writer.encode()) <= WRITER_LIMIT_BYTES and 0 <= sequence < 1 << 63:
             return (writer, sequence)
     msg = f"{given!r} isn't (writer, sequence): a name of 1 to 200 bytes and an int from 0 up"
     raise InvalidInput(msg, "token")

@@ -90,8 +90,8 @@ class Artifact:
         return self.entry.name
 
     @property
-    def bytes(self) -> int:
-        """Its length."""
+    def size(self) -> int:
+        """Its length in bytes."""
         return self.entry.bytes
 
     @property
@@ -116,7 +116,7 @@ class Artifact:
             msg = f"{where}: the index of artifact {self.name!r} is missing: restore it from a replica"
             raise Corrupt(msg) from error
         checksums = unpack_arrays(index.tables, body, where).get("crc32c")
-        blocks = -(-self.bytes // BLOCK_BYTES)
+        blocks = -(-self.size // BLOCK_BYTES)
         if digest != self.entry.index or checksums is None or checksums.shape != (blocks,) or index.block != BLOCK_BYTES:
             msg = f"{where}: isn't the index that the commit names for artifact {self.name!r}"
             raise Corrupt(msg)
@@ -124,9 +124,9 @@ class Artifact:
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """The bytes of `[start, stop)`, block by block, each checked before it is handed out."""
-        stop = self.bytes if stop is None else min(stop, self.bytes)
+        stop = self.size if stop is None else min(stop, self.size)
         if start < 0 or start > stop:
-            msg = f"[{start}, {stop}) isn't a range of an artifact of {self.bytes} bytes"
+            msg = f"[{start}, {stop}) isn't a range of an artifact of {self.size} bytes"
             raise InvalidInput(msg, "range")
         checksums = self._checksums()
         for block in range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)):
@@ -136,7 +136,7 @@ class Artifact:
 
     def _block(self, first: int, checksum: int) -> bytes:
         where = f"{self._location}/data"
-        last = min(first + BLOCK_BYTES, self.bytes)
+        last = min(first + BLOCK_BYTES, self.size)
         try:
             (data,) = self.storage.get_ranges(where, [(first, last)])
         except NotFound as error:
@@ -158,8 +158,7 @@ class Artifact:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a copy to a new local file; an existing one raises FileExistsError."""
         with Path(path).open("xb") as file:
-            for block in self.blocks():
-                file.write(block)
+            file.writelines(self.blocks())
 
     def verify(self) -> list[str]:
         """What is wrong with it; reads every byte."""
@@ -172,5 +171,3 @@ class Artifact:
         if whole.hexdigest() != self.sha256:
             return [f"{self._location}/data: digest {whole.hexdigest()}, not the {self.sha256} that was committed"]
         return []
-
-

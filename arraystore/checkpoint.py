@@ -1,8 +1,7 @@
 """The state at one version, folded into a root and one manifest per window (FORMAT.md section 7)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -64,6 +63,7 @@ class CheckpointTable:
     dataset: str
     columns: Mapping[str, np.ndarray]
     clocks: tuple[str, ...]
+    _loaded: dict[str, WindowState] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
         """Every window's name, sorted."""
@@ -95,12 +95,13 @@ class CheckpointTable:
 
     def load(self, window: str) -> WindowState:
         """The window's whole state, from its manifest."""
-        return load_manifest(self.storage, self.prefix, self.dataset, window, self.digest(window))
+        if window not in self._loaded:
+            self._loaded[window] = load_manifest(self.storage, self.prefix, self.dataset, window, self.digest(window))
+        return self._loaded[window]
 
 
-@lru_cache(maxsize=4096)
 def load_manifest(storage: Storage, prefix: str, dataset: str, window: str, digest: str) -> WindowState:
-    """Read and check one manifest; immutable, so it is cached by its digest."""
+    """Read and check one manifest."""
     where = f"{prefix}/_manifests/{digest}"
     try:
         data = storage.get(where)
@@ -166,7 +167,9 @@ def encode_checkpoint(state: State) -> tuple[bytes, str, dict[str, bytes]]:
             digests.append(digest)
     clocks = tuple(sorted({clock for summary in summaries for clock in summary.clocks}))
     columns: dict[str, np.ndarray] = {
-        "window": np.array([summary.window.encode() for summary in summaries], dtype=f"S{max((len(summary.window) for summary in summaries), default=1)}"),
+        "window": np.array(
+            [summary.window.encode() for summary in summaries], dtype=f"S{max((len(summary.window) for summary in summaries), default=1)}"
+        ),
         "manifest": np.array([digest.encode() for digest in digests], dtype="S64"),
         "rows": np.array([summary.rows for summary in summaries], dtype=np.int64),
         "bytes": np.array([summary.bytes for summary in summaries], dtype=np.int64),
@@ -223,10 +226,10 @@ def load_checkpoint(storage: Storage, prefix: str, version: int, digest: str | N
         msg = f"{where}: holds version {record.version}, digest {found}, where {digest} was expected"
         raise Corrupt(msg)
     columns = unpack_arrays(record.arrays, body, where)
-    needed = {"window", "manifest", "rows", "bytes", "version", "completeness"}
-    needed |= {f"{clock}:{end}" for clock in record.clocks for end in ("first", "last")}
-    lengths = {array.shape for array in columns.values()}
-    if needed - set(columns) or len(lengths) != 1 or len(next(iter(lengths))) != 1 or (columns["completeness"] >= len(COMPLETENESS)).any():
+    expected = {"window", "manifest", "rows", "bytes", "version", "completeness"}
+    expected |= {f"{clock}:{end}" for clock in record.clocks for end in ("first", "last")}
+    shapes = {array.shape for array in columns.values()}
+    if expected - set(columns) or len(shapes) != 1 or columns["window"].ndim != 1 or (columns["completeness"] >= len(COMPLETENESS)).any():
         msg = f"{where}: its table of windows is incomplete"
         raise Corrupt(msg)
     return State(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -78,7 +78,7 @@ class Session:
     def __repr__(self) -> str:
         return f"<Session {self.kind}/{self.session_id}>"
 
-    def __enter__(self) -> "Session":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

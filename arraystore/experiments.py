@@ -5,12 +5,12 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
-from arraystore.artifacts import ArtifactSource
 from arraystore.arguments import TimeLike
+from arraystore.artifacts import ArtifactSource
 from arraystore.commit import ArtifactEntry, Pin
 from arraystore.dataset import Dataset, Receipt
 from arraystore.errors import InvalidInput
@@ -79,7 +79,7 @@ class Run:
         """The pins of all that was read through this run, in order."""
         return tuple(self._inputs.values())
 
-    def __enter__(self) -> "Run":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

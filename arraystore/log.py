@@ -6,7 +6,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -257,7 +257,9 @@ class Log:
             return None
 
     def _missing(self, version: int, wanted: int) -> Corrupt:
-        return Corrupt(f"{self._key(wanted)}: the commit of version {wanted}, on the way to version {version}, is missing: restore it from a replica")
+        return Corrupt(
+            f"{self._key(wanted)}: the commit of version {wanted}, on the way to version {version}, is missing: restore it from a replica"
+        )
 
     def _birth(self) -> State:
         """The state before version 1: nothing but the dataset's birth certificate, which the chain starts from."""
@@ -294,7 +296,7 @@ class Log:
         msg = f"{self.prefix}: lost {ATTEMPTS} races for the next version in a row; try again"
         raise Conflict(msg)
 
-    def lock(self):  # type: ignore[no-untyped-def]  # noqa: ANN201 - the storage's context manager
+    def lock(self) -> AbstractContextManager[None]:
         """Queue behind other local writers of this dataset; correctness never depends on it."""
         return self.storage.lock(f"{self.prefix}/_log/lock")
 

@@ -61,7 +61,9 @@ class QuarantineSurface(Surface):
             raise InvalidInput(msg, "reason" if not reason else "source")
         dataset = self.create(key, schema, exist_ok=True)
         attributes = {"state": "held", "reason": reason, "failed_checks": list(failed_checks), "source": source}
-        return dataset.append(data, inputs=inputs, coverage=coverage, completeness="complete", reopen=True, window_attributes=attributes, reason=reason)
+        return dataset.append(
+            data, inputs=inputs, coverage=coverage, completeness="complete", reopen=True, window_attributes=attributes, reason=reason
+        )
 
     def release(self, key: Key, window: str, *, into: Pin | Iterable[Pin], note: str = "") -> Receipt:
         """Mark a held window as released into canonical datasets, named by the pins of the versions that took it."""

@@ -64,10 +64,21 @@ class WindowSummary:
 class WindowTable(Protocol):
     """The windows of a checkpoint, loaded one at a time."""
 
-    def names(self) -> tuple[str, ...]: ...
-    def summary(self, window: str) -> WindowSummary: ...
-    def load(self, window: str) -> WindowState: ...
-    def digest(self, window: str) -> str: ...
+    def names(self) -> tuple[str, ...]:
+        """Every window's name, sorted."""
+        ...
+
+    def summary(self, window: str) -> WindowSummary:
+        """The window in short; KeyError where there is none, as below."""
+        ...
+
+    def load(self, window: str) -> WindowState:
+        """The window's whole state."""
+        ...
+
+    def digest(self, window: str) -> str:
+        """The digest that names the window's manifest."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,25 +221,23 @@ def below_floor(commit: Commit, floor: int) -> list[str]:
 def fold(state: State, commit: Commit, digest: str, size_bytes: int, where: str) -> State:
     """The state after `commit`, whose record has that digest and size; raises `Corrupt` where it can't follow."""
     check_chain(state, commit, where)
-    common = {
-        "version": commit.version,
-        "digest": digest,
-        "time": commit.time,
-        "running_time": max(state.running_time, commit.time),
-        "log_bytes": state.log_bytes + size_bytes,
-    }
+    before = state
     if commit.state == "deleted":
-        return replace(state, **common, state="deleted", table=NoWindows(), changed={}, artifacts={}, attributes={}, writers={}, schemas=(), schema=None)
-    if commit.operation == "create":
-        state = replace(state, dataset=commit.dataset, state="", checkpoint=state.checkpoint)
+        state = State(dataset=state.dataset, digest=digest, state="deleted", checkpoint=state.checkpoint, segment_floor=state.segment_floor)
+    elif commit.operation == "create":
+        state = replace(state, dataset=commit.dataset, state="")
     changed = dict(state.changed)
     schemas = state.schemas + commit.schemas
     for place, change in enumerate(commit.windows):
-        before = state.window(change.window) if change.window not in changed else changed[change.window]
-        changed[change.window] = _change(before, change, commit, place, len(schemas), where)
+        window = changed.get(change.window) or state.window(change.window)
+        changed[change.window] = _change(window, change, commit, place, len(schemas), where)
     return replace(
         state,
-        **common,
+        version=commit.version,
+        digest=digest,
+        time=commit.time,
+        running_time=max(before.running_time, commit.time),
+        log_bytes=before.log_bytes + size_bytes,
         schemas=schemas,
         schema=state.schema if commit.schema is None else _known_schema(commit.schema, len(schemas), where),
         profile=commit.profile or state.profile,

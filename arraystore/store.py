@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import msgspec
 
 from arraystore.commit import Pin
-from arraystore.dataset import Dataset
 from arraystore.errors import AlreadyExists, Corrupt, InvalidInput, NotFound, Unsupported
 from arraystore.execution import ExecutionSurface
 from arraystore.experiments import ExperimentsSurface
@@ -18,6 +17,7 @@ from arraystore.quarantine import QuarantineSurface
 from arraystore.storage import open_storage
 from arraystore.storage.base import Storage
 from arraystore.surface import FORMAT, Surface
+from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.codecs import group_metadata
 
@@ -25,7 +25,9 @@ from layouts.codecs import group_metadata
 class Opener(Protocol):
     """How a URL becomes a storage; with `create`, its root is made if there is none."""
 
-    def __call__(self, url: str, create: bool = False, /) -> Storage: ...  # noqa: FBT001, FBT002 - as `open_storage` has it
+    def __call__(self, url: str, /, *, create: bool = False) -> Storage:
+        """The storage at `url`."""
+        ...
 
 
 SURFACES: Mapping[StorageClass, type[Surface]] = {
@@ -133,7 +135,7 @@ class Store:
             surface = self.surface(pin.storage_class)
             surface.open_pin(pin).make_durable()
 
-    def open_pin(self, pin: Pin) -> Dataset:
+    def open_pin(self, pin: Pin) -> DatasetView:
         """The dataset at exactly the version a pin names: read-only, and the same bytes for ever."""
         return self.surface(pin.storage_class).open_pin(pin)
 
@@ -191,7 +193,7 @@ def init_store(url: str | os.PathLike[str], *, roots: Mapping[str, str] | None =
     if wrong := sorted(set(roots or {}) - names):
         msg = f"{wrong} are none of {', '.join(sorted(names))}"
         raise InvalidInput(msg, "roots")
-    storage = opener(location, True)
+    storage = opener(location, create=True)
     probe = getattr(storage, "probe", None)
     if probe is not None and not storage.exists("zarr.json"):
         probe()
@@ -205,7 +207,7 @@ def init_store(url: str | os.PathLike[str], *, roots: Mapping[str, str] | None =
             msg = f"{location} is a store already, with other class roots: {attributes.roots}"
             raise AlreadyExists(msg) from None
     for storage_class in StorageClass:
-        root = opener(class_url(location, attributes.roots[storage_class.value]), True)
+        root = opener(class_url(location, attributes.roots[storage_class.value]), create=True)
         try:
             root.create("zarr.json", _encode(ClassAttributes(FORMAT, attributes.store, storage_class.value)))
         except AlreadyExists:
@@ -242,7 +244,7 @@ def parse_role(role: Role | str) -> Role:
 
 def _location(url: str | os.PathLike[str]) -> str:
     text = os.fspath(url)
-    if not isinstance(text, str) or not text:
+    if not text:
         msg = f"{url!r} is neither a directory nor a URL"
         raise InvalidInput(msg, "url")
     return text if "://" in text else os.path.abspath(text)  # noqa: PTH100 - resolve() would follow links
@@ -284,6 +286,13 @@ def summarise(store: Store) -> list[ClassSummary]:
             continue
         surface = store.surface(storage_class)
         datasets = [surface[key] for key in surface.find()]
-        windows = sum(len(dataset.windows()) for dataset in datasets)
-        totals.append(ClassSummary(storage_class.value, len(datasets), windows, sum(d.rows for d in datasets), sum(d.bytes for d in datasets)))
+        totals.append(
+            ClassSummary(
+                storage_class=storage_class.value,
+                datasets=len(datasets),
+                windows=sum(len(dataset.windows()) for dataset in datasets),
+                rows=sum(dataset.rows for dataset in datasets),
+                bytes=sum(dataset.bytes for dataset in datasets),
+            )
+        )
     return totals

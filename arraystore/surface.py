@@ -16,6 +16,7 @@ from arraystore.log import Draft, Log, draft_commit
 from arraystore.place import Place, require
 from arraystore.state import State
 from arraystore.storage.base import Storage
+from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.codecs import Profile, group_metadata
 from layouts.naming import KEY_TEMPLATES, format_key, is_escaped, parse_key, unescape
@@ -44,7 +45,7 @@ class Changes(Sequence[Change]):
     changes: tuple[Change, ...]
     cursor: str
 
-    def __getitem__(self, index):  # type: ignore[no-untyped-def, override]  # noqa: ANN001, ANN204 - as a tuple does
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN204 - as a tuple does
         return self.changes[index]
 
     def __len__(self) -> int:
@@ -224,7 +225,8 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
     def _refuse_other(self, place: Place, state: State, schema: Schema | None, profile: Profile) -> None:
         present = None if state.schema is None else state.schemas[state.schema]
         if present != schema or state.profile != profile.value:
-            msg = f"{place} exists with another schema or profile ({present and present.name}, {state.profile}): open it and look, or choose another key"
+            found = f"{present and present.name}, {state.profile}"
+            msg = f"{place} exists with another schema or profile ({found}): open it and look, or choose another key"
             raise AlreadyExists(msg)
 
     def _refuse_case_twin(self, place: Place) -> None:
@@ -253,15 +255,17 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         """Queue behind other local holders of a lock of this class root; for the surfaces of this package."""
         return self._storage.lock(name)
 
-    def open_pin(self, pin: Pin) -> Dataset:
+    def open_pin(self, pin: Pin) -> DatasetView:
         """The dataset at exactly the version that a pin names, compared by its digest."""
         place = self._place(pin.key, Action.READ)
         log = Log(self._storage, place.path)
         state = log.at(pin.version)
         if state.dataset != pin.dataset or state.digest != pin.digest:
-            msg = f"{place}: version {pin.version} is {state.digest} of dataset {state.dataset}; the pin names {pin.digest} of {pin.dataset}"
+            msg = (
+                f"{place}: version {pin.version} is {state.digest} of dataset {state.dataset}; the pin names {pin.digest} of {pin.dataset}"
+            )
             raise NotFound(msg)
-        return Dataset(place, log, state, self._check_pins, fixed=True)
+        return DatasetView(place, log, state)
 
 
 def _profile(profile: Profile | str) -> Profile:

@@ -1,7 +1,8 @@
-"""Is every byte that a dataset stands on still what was written?"""
+"""Checks that every byte a dataset stands on still is what was written."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from arraystore import checkpoint
@@ -12,6 +13,7 @@ from arraystore.log import Log
 from arraystore.segment import verify_segment
 from arraystore.state import State
 from layouts.naming import version_name
+from layouts.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,14 @@ def verify_dataset(log: Log, state: State, *, deep: bool) -> list[Finding]:
     findings, segments, artifacts = _verify_log(log, state)
     for (window, segment), (entry, schema_of) in segments.items():
         prefix = f"{log.prefix}/{window}/{segment}"
-        findings += [Finding(prefix, text) for text in _quietly(lambda p=prefix, e=entry, s=schema_of: verify_segment(log.storage, p, e, s, deep=deep))]  # type: ignore[misc]
+        problems = _quietly(partial(verify_segment, log.storage, prefix, entry, schema_of, deep=deep))
+        findings += [Finding(prefix, problem) for problem in problems]
     for artifact in artifacts.values():
         findings += [Finding(f"{log.prefix}/_artifacts/{artifact.entry.artifact}", text) for text in _verify_artifact(artifact, deep=deep)]
     return findings
 
 
-def _quietly(check: Any) -> list[str]:
+def _quietly(check: Callable[[], Iterable[str]]) -> list[str]:
     """A check's findings; an error it raises is one of them."""
     try:
         return list(check())
@@ -51,10 +54,10 @@ def _verify_artifact(artifact: Artifact, *, deep: bool) -> list[str]:
 
 def _size_of(artifact: Artifact) -> list[str]:
     size = artifact.storage.size(f"{artifact.prefix}/_artifacts/{artifact.entry.artifact}/data")
-    return [] if size == artifact.bytes else [f"has {size} bytes, not {artifact.bytes}"]
+    return [] if size == artifact.size else [f"has {size} bytes, not {artifact.size}"]
 
 
-type _Segments = dict[tuple[str, str], tuple[SegmentEntry, Any]]
+type _Segments = dict[tuple[str, str], tuple[SegmentEntry, Schema]]
 
 
 def _verify_log(log: Log, state: State) -> tuple[list[Finding], _Segments, dict[str, Artifact]]:

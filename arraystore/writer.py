@@ -18,7 +18,7 @@ from arraystore.state import State, WindowState
 from layouts.chunking import SEGMENT_ROWS, TAIL_BYTES, TAIL_COUNT, TAIL_TOTAL_BYTES
 from layouts.naming import new_segment_name
 from layouts.schema import Order, Schema
-from layouts.windows import WindowLength, split_by_window, windows_between
+from layouts.windows import split_by_window, windows_between
 
 REPLANS_BEFORE_LOCKING = 2
 REPLANS = 20
@@ -47,8 +47,9 @@ class Request:
     @property
     def says_nothing(self) -> bool:
         """Whether a version of it would tell nobody anything."""
-        row_count = self.rows.count if self.rows is not None else 0
-        return not (row_count or self.coverage or self.completeness or self.token or self.inputs or self.window_attributes or self.attributes or self.state)
+        has_rows = self.rows is not None and self.rows.count > 0
+        told = (self.coverage, self.completeness, self.token, self.inputs, self.window_attributes, self.attributes, self.state)
+        return not has_rows and not any(told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,9 @@ class WindowPlan:
     def ground(self) -> tuple[object, ...]:
         """What of the state the written segments stand on; another ground needs other segments."""
         return (self.window, self.as_tail, tuple(entry.name for entry in self.absorbed), self.schema_number, self.completeness)
+
+
+type _Pieces = dict[str, tuple[Rows | None, tuple[Interval, ...]]]
 
 
 class _GroundMoved(Exception):
@@ -92,34 +96,37 @@ def plan(state: State, request: Request) -> tuple[WindowPlan, ...]:
     return tuple(_plan_window(state, request, name, rows, coverage, number) for name, (rows, coverage) in sorted(pieces.items()))
 
 
-def _pieces(state: State, request: Request) -> dict[str, tuple[Rows | None, tuple[Interval, ...]]]:
+def _pieces(state: State, request: Request) -> _Pieces:
     """The request's rows and coverage, by window."""
-    rows = request.rows
     if request.state == "sealed":
-        unfinished = {name: (None, ()) for name in state.window_names() if state.summary(name).completeness != "complete"}
-        return unfinished | ({} if request.window is None else {request.window: (rows, request.coverage)})
+        unfinished: _Pieces = {name: (None, ()) for name in state.window_names() if state.summary(name).completeness != "complete"}
+        return unfinished | ({} if request.window is None else {request.window: (request.rows, request.coverage)})
     if request.window is not None and request.replaces is None:
-        return {request.window: (rows, request.coverage)}
-    schema = rows.schema if rows is not None else state.schemas[state.schema or 0]
-    pieces: dict[str, tuple[Rows | None, tuple[Interval, ...]]] = {}
-    if rows is not None and rows.count:
-        for window, place in split_by_window(schema.window, rows.arrays[schema.axis]):
-            part = rows.slice(place.start, place.stop) if isinstance(place, slice) else rows.take(place)
-            pieces[window.name] = (part, ())
-    for start, stop in request.coverage:
-        for window in windows_between(schema.window, start, stop):
-            part_rows, known = pieces.get(window.name, (None, ()))
-            pieces[window.name] = (part_rows, (*known, (max(start, window.start), min(stop, window.stop))))
+        return {request.window: (request.rows, request.coverage)}
+    pieces = _by_time(state, request)
     if request.window is not None:
         if wrong := sorted(set(pieces) - {request.window}):
             msg = f"rows or coverage lie in {wrong[:3]}, outside of window {request.window}: leave them out, or replace those windows too"
             raise InvalidInput(msg, "data")
-        pieces.setdefault(request.window, (None, ()))
-    elif not pieces and request.completeness is not None and schema.window is WindowLength.WHOLE:
-        pieces["whole"] = (None, ())
-    elif not pieces and request.completeness is not None:
+        return {request.window: (None, ())} | pieces
+    if not pieces and request.completeness is not None:
         msg = f"no rows and no coverage, so no window to call {request.completeness}: pass coverage=[(start, end)]"
         raise InvalidInput(msg, "completeness")
+    return pieces
+
+
+def _by_time(state: State, request: Request) -> _Pieces:
+    """Rows cut at window bounds, and so is the coverage."""
+    rows = request.rows
+    schema = rows.schema if rows is not None else state.schemas[state.schema or 0]
+    pieces: _Pieces = {}
+    if rows is not None and rows.count:
+        for window, place in split_by_window(schema.window, rows.arrays[schema.axis]):
+            pieces[window.name] = (rows.slice(place.start, place.stop) if isinstance(place, slice) else rows.take(place), ())
+    for start, stop in request.coverage:
+        for window in windows_between(schema.window, start, stop):
+            part, known = pieces.get(window.name, (None, ()))
+            pieces[window.name] = (part, (*known, (max(start, window.start), min(stop, window.stop))))
     return pieces
 
 
@@ -127,7 +134,8 @@ def _plan_window(state: State, request: Request, name: str, rows: Rows | None, c
     before = state.window(name)
     replacing = request.replaces is not None
     if replacing and before.version > (request.replaces or 0):
-        msg = f"window {name} changed in version {before.version}, after version {request.replaces} that this call saw: refresh and correct again"
+        seen = f"after version {request.replaces} that this call saw"
+        msg = f"window {name} changed in version {before.version}, {seen}: refresh and correct again"
         raise Conflict(msg)
     if before.completeness == "complete" and not replacing and not request.reopen:
         msg = f"window {name} is complete since version {before.version}: pass reopen=True to add to it in a new version"

@@ -47,7 +47,9 @@ def add(log: Log, **fields: Any) -> State:
 
 def segment(base: int = 0, rows: int = 1) -> SegmentEntry:
     """An entry as a writer would make it; nothing in the log looks at its files."""
-    return SegmentEntry(schema=0, rows=rows, clocks={"time": (0, rows)}, bytes=100, segment=new_segment_name(base, uuid.uuid4().int), index="0" * 64)
+    return SegmentEntry(
+        schema=0, rows=rows, clocks={"time": (0, rows)}, bytes=100, segment=new_segment_name(base, uuid.uuid4().int), index="0" * 64
+    )
 
 
 def key(version: int) -> str:
@@ -114,7 +116,9 @@ class Unreliable(MemoryStorage):
             raise outcome()
 
 
-@pytest.mark.parametrize("outcome", [lambda: AlreadyExists("conflict with the own write"), lambda: StorageError(5, "timed out")], ids=["conflict", "failure"])
+@pytest.mark.parametrize(
+    "outcome", [lambda: AlreadyExists("conflict with the own write"), lambda: StorageError(5, "timed out")], ids=["conflict", "failure"]
+)
 def test_a_create_that_worked_but_reports_failure_is_success(outcome: Callable[[], Exception]) -> None:
     storage = Unreliable(uuid.uuid4().hex)
     log = born(storage)
@@ -146,11 +150,11 @@ def test_states_are_the_same_from_checkpoint_and_from_the_first_commit(storage: 
     grown(log, 400)
     state = Log(storage, PREFIX).head()
     assert state.checkpoint is not None, "400 commits outweigh a checkpoint"
-    for state, folded in ((state, list(log.replay(401))[-1]), (log.at(200), list(log.replay(200))[-1])):
-        assert (state.version, state.digest, state.attributes) == (folded.version, folded.digest, folded.attributes)
-        assert state.window_names() == folded.window_names()
-        assert [state.window(name) for name in state.window_names()] == [folded.window(name) for name in folded.window_names()]
-        assert list(state.summaries()) == list(folded.summaries())
+    for reached, folded in ((state, list(log.replay(401))[-1]), (log.at(200), list(log.replay(200))[-1])):
+        assert (reached.version, reached.digest, reached.attributes) == (folded.version, folded.digest, folded.attributes)
+        assert reached.window_names() == folded.window_names()
+        assert [reached.window(name) for name in reached.window_names()] == [folded.window(name) for name in folded.window_names()]
+        assert list(reached.summaries()) == list(folded.summaries())
 
 
 def test_a_checkpoint_is_the_same_bytes_whoever_writes_it(storage: MemoryStorage, log: Log) -> None:
@@ -177,7 +181,10 @@ def test_a_damaged_or_missing_checkpoint_is_passed_over(storage: MemoryStorage, 
 
 def test_checkpoints_cost_no_more_than_the_log(storage: MemoryStorage, log: Log) -> None:
     grown(log, 1000)
-    weight = {folder: sum(storage.size(f"{PREFIX}/{folder}/{name}") for name in storage.list(f"{PREFIX}/{folder}").objects) for folder in ("_log", "_checkpoints", "_manifests")}
+    weight = {
+        folder: sum(storage.size(f"{PREFIX}/{folder}/{name}") for name in storage.list(f"{PREFIX}/{folder}").objects)
+        for folder in ("_log", "_checkpoints", "_manifests")
+    }
     assert weight["_checkpoints"] + weight["_manifests"] <= weight["_log"]
 
 
@@ -270,7 +277,9 @@ def test_a_deleted_dataset_continues_the_numbering_as_another(log: Log) -> None:
     first = log.head().dataset
     add(log, state="deleted")
     assert not log.head().alive
-    state = log.publish(lambda _: Draft(draft_commit("create", "tester", dataset=str(uuid.uuid4()), schemas=(schema_by_name("quotes"),), schema=0)))
+    state = log.publish(
+        lambda _: Draft(draft_commit("create", "tester", dataset=str(uuid.uuid4()), schemas=(schema_by_name("quotes"),), schema=0))
+    )
     assert (state.version, state.alive, len(state.schemas)) == (3, True, 1)
     assert state.dataset != first
 

@@ -1,0 +1,240 @@
+"""A dataset at one version, to read and to look at."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from arraystore import arguments
+from arraystore.arguments import TimeLike
+from arraystore.artifacts import Artifact
+from arraystore.commit import Pin
+from arraystore.errors import InvalidInput, NotFound
+from arraystore.frame import Frame
+from arraystore.log import Log
+from arraystore.manifest import Manifest, Version, manifest_of, version_of
+from arraystore.place import Place
+from arraystore.reader import Part, Selection, read
+from arraystore.state import State, WindowState
+from arraystore.verify import Finding, verify_dataset
+from arraystore.writer import load_parts
+from layouts.classes import Action
+from layouts.naming import escape, unescape
+from layouts.schema import Schema
+from layouts.times import parse_time
+
+
+class DatasetView:
+    """A dataset as seen by one role at one version, which it stays at. Read-only.
+
+    Opened through a surface or by `at`, never by itself. Safe to share between threads.
+    Every name of a column, window or artifact that isn't there raises `NotFound` (a KeyError) naming what is.
+    """
+
+    def __init__(self, place: Place, log: Log, state: State) -> None:
+        self._place = place
+        self._log = log
+        self._state = state
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._place} version {self.version} as {self._place.role.value}>"
+
+    # --- what it is ----------------------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Its key, decoded."""
+        return self._place.key
+
+    @property
+    def storage_class(self) -> str:
+        """The class it lies in."""
+        return self._place.storage_class.value
+
+    @property
+    def role(self) -> str:
+        """The role that looks at it."""
+        return self._place.role.value
+
+    @property
+    def location(self) -> str:
+        """Its path below the class root's URL."""
+        return f"{self._place.storage.url.rstrip('/')}/{self._place.path}"
+
+    @property
+    def uuid(self) -> str:
+        """Its identity; a dataset deleted and made again under the same key has another."""
+        return self._state.dataset
+
+    @property
+    def version(self) -> int:
+        """The version this handle sees."""
+        return self._state.version
+
+    @property
+    def digest(self) -> str:
+        """The digest of that version's commit."""
+        return self._state.digest
+
+    @property
+    def profile(self) -> str:
+        """The codec profile of its segments."""
+        return self._state.profile
+
+    @property
+    def sealed(self) -> bool:
+        """Whether nothing can be added any more."""
+        return self._state.sealed
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """The dataset's attributes at this version."""
+        return dict(self._state.attributes)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema in force; NotFound for a dataset of several series (an experiment run): see `schema_of`."""
+        if self._state.schema is None:
+            msg = f"{self._place} keeps several series, each with its own schema: use schema_of(window), one of {list(self.windows())}"
+            raise NotFound(msg)
+        return self._state.schemas[self._state.schema]
+
+    def schema_of(self, window: str) -> Schema:
+        """The schema of a window's newest rows, or the one in force."""
+        segments = self._window(window).segments
+        return self._state.schemas[segments[-1].schema] if segments else self.schema
+
+    def at(self, version: int | TimeLike) -> "DatasetView":
+        """The dataset as of a version (an int), or as of a time (anything else that names one): read-only.
+
+        A time means the last version whose running time isn't later; versions are exact, times advisory.
+        """
+        self._place.require(Action.READ)
+        number = version if isinstance(version, int) else self._log.version_at(parse_time(version))
+        if number < 1:
+            msg = f"versions count from 1, not {number}"
+            raise InvalidInput(msg, "version")
+        return DatasetView(self._place, self._log, self._log.at(number))
+
+    def versions(self) -> list[Version]:
+        """Every version up to this handle's that is kept, oldest first."""
+        self._place.require(Action.READ)
+        records = (self._log.record(number) for number in range(self._log.floor() + 1, self.version + 1))
+        return [version_of(commit, digest) for commit, _, digest, _ in records]
+
+    def windows(self) -> tuple[str, ...]:
+        """Names of all windows with rows, coverage or attributes (of an experiment run: its series), in order."""
+        names = self._state.window_names()
+        return names if self._state.schema is not None else tuple(map(unescape, names))
+
+    def manifest(self, window: str) -> Manifest:
+        """The Dataset Manifest of a window."""
+        self._place.require(Action.READ)
+        return manifest_of(self._place, self._window(window))
+
+    def manifests(self) -> Iterable[Manifest]:
+        """The Dataset Manifests of all windows, in order."""
+        return map(self.manifest, self.windows())
+
+    def _window(self, window: str) -> WindowState:
+        name = self._on_disk(window)
+        if name not in self._state.window_names():
+            msg = f"{self._place} has no window {window!r} at version {self.version}; it has {arguments.some(self.windows())}"
+            raise NotFound(msg)
+        return self._state.window(name)
+
+    def _on_disk(self, window: str) -> str:
+        """What a window is called in records and paths: a series' name is escaped there."""
+        return window if self._state.schema is not None else escape(window)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all windows."""
+        return sum(summary.rows for summary in self._state.summaries())
+
+    @property
+    def bytes(self) -> int:
+        """Stored bytes of all current segments."""
+        return sum(summary.bytes for summary in self._state.summaries())
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        columns: Iterable[str] | None = None,
+        *,
+        clock: str | None = None,
+        window: str | None = None,
+        threads: int | None = None,
+    ) -> Frame:
+        """Rows whose `clock` lies in `[start, end)`, in the dataset's order, as a mapping of columns.
+
+        Parameters
+        ----------
+        start, end
+            Times (ISO text without a zone is UTC, int is ns since 1970, datetimes, NumPy's and pandas'), None for open.
+        columns
+            Names, in the order wanted; None for all.
+        clock
+            A time column with a clock's role; the axis clock by default. Rows where it is null are never selected.
+        window
+            Only this window (for an experiment run: this series).
+        threads
+            Decoders at work; the number of cores by default.
+
+        Returns
+        -------
+        Frame
+            With `pin`, which says exactly which bytes these are.
+        """
+        self._place.require(Action.READ)
+        schema = self.schema_of(window) if window is not None else self.schema
+        wanted = arguments.columns(schema, columns)
+        bounds = arguments.bounds(start, end)
+        clock = arguments.clock(schema, clock)
+        parts: list[Part] = []
+        for name in [self._on_disk(window)] if window is not None else self.windows():
+            if arguments.overlaps(self._state.summary(name).clocks.get(clock), *bounds):
+                parts += load_parts(self._log, self._state, self._state.window(name))
+        selection = Selection(clock=clock if bounds != (None, None) else None, start=bounds[0], stop=bounds[1])
+        rows = read(self._place.storage, parts, schema, selection, columns=wanted, threads=threads)
+        return Frame(rows, pin=self.pin(start, end, () if columns is None else wanted))
+
+    def pin(self, start: TimeLike | None = None, end: TimeLike | None = None, columns: Iterable[str] = ()) -> Pin:
+        """What names this version, a range of it on the axis clock, and columns of it, for good."""
+        first, last = arguments.bounds(start, end)
+        return Pin(
+            storage_class=self.storage_class,
+            key=self.key,
+            dataset=self.uuid,
+            version=self.version,
+            digest=self.digest,
+            start=first,
+            end=last,
+            columns=tuple(columns),
+        )
+
+    def make_durable(self) -> None:
+        """Make the version this handle sees durable, which a reader that builds on it must do first."""
+        self._log.make_durable()
+
+    def segments(self, window: str | None = None) -> list[str]:
+        """Paths, below the class root's URL, of the columnar segments: plain Zarr v3 groups, in read order."""
+        self._place.require(Action.READ)
+        names = self.windows() if window is None else (window,)
+        return [
+            f"{self._place.path}/{name}/{entry.segment}"
+            for name in map(self._on_disk, names)
+            for entry in self._state.window(name).segments
+            if entry.segment
+        ]
+
+    def artifacts(self) -> Mapping[str, Artifact]:
+        """The files kept beside the rows at this version, by name."""
+        self._place.require(Action.READ)
+        return {name: Artifact(self._place.storage, self._place.path, entry) for name, entry in sorted(self._state.artifacts.items())}
+
+    def verify(self, *, deep: bool = False) -> list[Finding]:
+        """What is wrong with the log up to this version, its checkpoints, segments and artifacts; `deep` decodes every byte."""
+        self._place.require(Action.READ)
+        return verify_dataset(self._log, self._state, deep=deep)
