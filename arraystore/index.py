@@ -4,6 +4,7 @@ An index says of itself how much memory reading it will take, so nothing in it i
 with the schema and with the commit's entry.
 """
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -73,6 +74,11 @@ class ChunkTable:
     def elements(self) -> int:
         """Elements along the first dimension."""
         return self.entry.shape[0]
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Decoded bytes of a chunk."""
+        return self.entry.chunk * math.prod(self.entry.shape[1:]) * np.dtype(self.entry.dtype).itemsize
 
     def object_name(self, shard: int) -> str:
         """The shard's object, below the segment."""

@@ -1,0 +1,78 @@
+"""Carries out planned reads of chunks: fetches their bytes, proves them, and decodes them where they belong."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from arraystore.codec import decode_chunk
+from arraystore.errors import Corrupt, NotFound
+from arraystore.index import ChunkTable
+from arraystore.plan import Fetch, Take, plan_fetches, plan_takes, run
+from arraystore.storage.base import Storage
+
+ITERATION_BYTES = 1 << 20
+
+
+class Codes(NamedTuple):
+    """What to do with the codes of a dictionary column: there are `labels` of them, and each becomes what is at its place."""
+
+    labels: int
+    renumbered: np.ndarray | None  # the last is null's; None: they stay as they are
+
+    def apply(self, codes: np.ndarray) -> None:
+        """Renumber codes in place; one that has no label is corruption."""
+        if len(codes) and (codes.min() < -1 or codes.max() >= self.labels):
+            raise Corrupt(f"it has codes from {codes.min()} to {codes.max()}, where there are {self.labels} labels")
+        if self.renumbered is not None:
+            codes[:] = np.take(self.renumbered, codes, mode="wrap")  # code -1 wraps to the last
+
+
+def fetch_into(storage: Storage, prefix: str, fetch: Fetch, out: np.ndarray, codes: Codes | None = None) -> None:
+    """Read what is planned of one object, and put it where it belongs in `out`."""
+    table = fetch.table
+    name = f"{prefix}/{table.object_name(fetch.shard)}"
+    ranges = fetch.ranges
+    try:
+        pieces = storage.get_ranges(name, ranges)
+    except NotFound as error:
+        raise Corrupt(f"{name}: the object is missing, though a commit names its segment") from error
+    at = iter(zip(ranges, pieces, strict=True))
+    (start, stop), piece = next(at)
+    for take in fetch.takes:
+        offset = int(table.offset[take.chunk])
+        if offset >= stop:
+            (start, stop), piece = next(at)
+        stored = piece[offset - start : offset - start + int(table.length[take.chunk])]
+        target = out[take.target : take.target + take.elements]
+        try:
+            _decode(table, take, stored, target)
+            if codes is not None:
+                codes.apply(target)
+        except Corrupt as error:
+            raise Corrupt(f"{name}: chunk {take.chunk} is damaged: {error}") from error
+
+
+def _decode(table: ChunkTable, take: Take, stored: bytes, target: np.ndarray) -> None:
+    length, checksum = int(table.length[take.chunk]), int(table.crc32c[take.chunk])
+    if len(stored) != length:
+        raise Corrupt(f"the object ends after {len(stored)} of its {length} bytes")
+    entry = table.entry
+    if take.elements == entry.chunk and target.dtype == entry.dtype:
+        decode_chunk(entry.codec, stored, checksum, target)
+    else:
+        whole = np.empty((entry.chunk, *entry.shape[1:]), entry.dtype)
+        decode_chunk(entry.codec, stored, checksum, whole)
+        target[...] = whole[take.source]
+
+
+def iter_chunks(storage: Storage, prefix: str, table: ChunkTable) -> Iterator[np.ndarray]:
+    """The decoded elements of an array's chunks, in order; no more than about a megabyte is fetched ahead."""
+    takes = plan_takes(run(0, table.elements), table, 0) if table.elements else []
+    for fetch in plan_fetches(table, takes, ITERATION_BYTES):
+        base = fetch.takes[0].target
+        moved = tuple(take._replace(target=take.target - base) for take in fetch.takes)
+        out = np.empty((sum(take.elements for take in moved), *table.entry.shape[1:]), table.entry.dtype)
+        fetch_into(storage, prefix, Fetch(table=table, shard=fetch.shard, takes=moved), out)
+        for take in moved:
+            yield out[take.target : take.target + take.elements]

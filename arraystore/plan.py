@@ -1,0 +1,268 @@
+"""What a read will touch and where it goes: which rows match, which chunks hold them, in which order. Pure arithmetic, no bytes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from arraystore.commit import SegmentEntry
+from arraystore.index import ChunkTable, ZoneIndex
+from arraystore.rows import Rows
+from layouts.schema import Order, Schema
+
+INT64_MIN = -(1 << 63)
+INT64_MAX = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A segment as a read sees it: its own place, what its commit says of it, and its rows if it is a tail."""
+
+    prefix: str
+    entry: SegmentEntry
+    rows: Rows | None
+    schema: Schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which rows: those whose `clock` (None: the axis) lies in `start` ≤ … < `stop` (None: open), or rows `rows` in reading order.
+
+    A row whose clock is null lies in no range, not even in one that is open at both ends.
+    """
+
+    start: int | None = None
+    stop: int | None = None
+    clock: str | None = None
+    rows: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        assert self.rows is None or (self.start is None and self.stop is None and self.clock is None), "times or rows, not both"
+
+    @property
+    def by_clock(self) -> bool:
+        """Whether a clock decides."""
+        return self.start is not None or self.stop is not None or self.clock is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Positions as ascending, disjoint, non-empty runs from `starts` to `stops` (int64)."""
+
+    starts: np.ndarray
+    stops: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """Number of positions."""
+        return int((self.stops - self.starts).sum())
+
+    def indices(self) -> slice | np.ndarray:
+        """The positions, to index an array with."""
+        if len(self.starts) == 1:
+            return slice(int(self.starts[0]), int(self.stops[0]))
+        return self.positions()
+
+    def positions(self) -> np.ndarray:
+        """The positions themselves."""
+        return _spread(self.starts, self.stops)
+
+
+NOTHING = Runs(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def run(start: int, stop: int) -> Runs:
+    """The one run from `start` to `stop`."""
+    return Runs(np.array([start], np.int64), np.array([stop], np.int64)) if start < stop else NOTHING
+
+
+def runs_where(mask: np.ndarray, first: int = 0) -> Runs:
+    """The runs of True in a mask whose first element stands for position `first`."""
+    edges = np.flatnonzero(np.diff(mask.view(np.int8), prepend=np.int8(0), append=np.int8(0))) + first
+    return Runs(edges[::2], edges[1::2])
+
+
+def runs_of(positions: np.ndarray) -> Runs:
+    """The runs that ascending positions make."""
+    if not len(positions):
+        return NOTHING
+    breaks = np.flatnonzero(np.diff(positions) != 1)
+    return Runs(positions[np.concatenate(([0], breaks + 1))], positions[np.concatenate((breaks, [-1]))] + 1)
+
+
+def join_runs(pieces: Iterable[Runs]) -> Runs:
+    """Disjoint pieces as one, in ascending order."""
+    pieces = [piece for piece in pieces if len(piece.starts)]
+    if len(pieces) < 2:
+        return pieces[0] if pieces else NOTHING
+    starts = np.concatenate([piece.starts for piece in pieces])
+    order = np.argsort(starts)
+    return tidy_runs(starts[order], np.concatenate([piece.stops for piece in pieces])[order])
+
+
+def tidy_runs(starts: np.ndarray, stops: np.ndarray) -> Runs:
+    """Runs from ascending, disjoint bounds, neighbours that touch merged and empty ones dropped."""
+    filled = starts < stops
+    starts, stops = starts[filled], stops[filled]
+    if not len(starts):
+        return NOTHING
+    apart = starts[1:] != stops[:-1]
+    return Runs(starts[np.concatenate(([True], apart))], stops[np.concatenate((apart, [True]))])
+
+
+class Matches(NamedTuple):
+    """Rows of which the chunks' bounds tell that they match, unless null, and chunks that must be looked into."""
+
+    whole: Runs
+    doubtful: tuple[int, ...]
+
+
+def match_chunks(index: ZoneIndex, clock: str, selection: Selection) -> Matches:
+    """Match a clock's chunks by the bounds of their valid times; of nulls among them these tell nothing."""
+    if clock not in index.tables:
+        return Matches(NOTHING, ())
+    table, (low, high) = index.tables[clock], index.bounds[clock]
+    start = INT64_MIN if selection.start is None else selection.start
+    stop = selection.stop
+    possible = (low <= high) & (high >= start)
+    certain = low >= start
+    if stop is not None:
+        possible &= low < stop
+        certain &= high < stop
+    chunks = runs_where(possible & certain)
+    length = table.entry.chunk
+    whole = Runs(chunks.starts * length, np.minimum(chunks.stops * length, table.elements))
+    return Matches(whole, tuple(np.flatnonzero(possible & ~certain).tolist()))
+
+
+def match_times(times: np.ndarray, selection: Selection) -> np.ndarray:
+    """Match rows by their times: bool per row."""
+    mask = np.ones(len(times), np.bool_) if selection.start is None else times >= selection.start
+    if selection.stop is not None:
+        mask &= times < selection.stop
+    return mask
+
+
+def may_match(entry: SegmentEntry, clock: str, selection: Selection) -> bool:
+    """Whether a segment can have rows that match, by what its commit says."""
+    if clock not in entry.clocks:
+        return False
+    first, last = entry.clocks[clock]
+    return (selection.stop is None or first < selection.stop) and (selection.start is None or last >= selection.start)
+
+
+class Take(NamedTuple):
+    """What a read takes of one chunk: the elements `source` of it go to the result from `target` on, `elements` of them."""
+
+    chunk: int
+    source: slice | np.ndarray
+    target: int
+    elements: int
+
+
+def plan_takes(runs: Runs, table: ChunkTable, target: int) -> list[Take]:
+    """Which chunks hold the runs' elements, and where these go when packed one after another from `target` on."""
+    length = table.entry.chunk
+    if len(runs.starts) == 1:
+        first, last = int(runs.starts[0]), int(runs.stops[0])
+        takes = []
+        for chunk in range(first // length, (last - 1) // length + 1):
+            low, high = max(first, chunk * length), min(last, (chunk + 1) * length)
+            takes.append(Take(chunk, slice(low - chunk * length, high - chunk * length), target + low - first, high - low))
+        return takes
+    return _plan_many(runs, length, target)
+
+
+def _plan_many(runs: Runs, length: int, target: int) -> list[Take]:
+    lengths = runs.stops - runs.starts
+    before = np.cumsum(lengths) - lengths
+    takes = []
+    for chunk in touched_chunks(runs, length):
+        base = chunk * length
+        first = int(np.searchsorted(runs.stops, base, side="right"))
+        last = int(np.searchsorted(runs.starts, base + length, side="left"))
+        starts = np.maximum(runs.starts[first:last] - base, 0)
+        stops = np.minimum(runs.stops[first:last] - base, length)
+        source = Runs(starts, stops)
+        skipped = max(0, base - int(runs.starts[first]))
+        takes.append(Take(chunk, source.indices(), target + int(before[first]) + skipped, source.count))
+    return takes
+
+
+def touched_chunks(runs: Runs, length: int) -> list[int]:
+    """The chunks of `length` elements that hold any of the runs' positions."""
+    first, last = runs.starts // length, (runs.stops - 1) // length
+    return [int(chunk) for chunk in np.unique(_spread(first, last + 1))]
+
+
+def _spread(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """All positions of many runs."""
+    lengths = stops - starts
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """One request for neighbouring chunks of one object, and what is done with them."""
+
+    table: ChunkTable
+    shard: int
+    takes: tuple[Take, ...]
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """The bytes to read, chunks that touch each other in one range."""
+        ranges: list[tuple[int, int]] = []
+        for take in self.takes:
+            start = int(self.table.offset[take.chunk])
+            stop = start + int(self.table.length[take.chunk])
+            if ranges and ranges[-1][1] == start:
+                ranges[-1] = (ranges[-1][0], stop)
+            else:
+                ranges.append((start, stop))
+        return ranges
+
+
+def plan_fetches(table: ChunkTable, takes: Sequence[Take], at_most_bytes: int) -> list[Fetch]:
+    """Group ascending takes by object, and cut groups where they pass a size, so that threads find work to share."""
+    per_shard = table.entry.shard // table.entry.chunk
+    fetches: list[Fetch] = []
+    begun, size = 0, 0
+    for place, take in enumerate(takes):
+        if place > begun and (take.chunk // per_shard != takes[begun].chunk // per_shard or size >= at_most_bytes):
+            fetches.append(Fetch(table=table, shard=takes[begun].chunk // per_shard, takes=tuple(takes[begun:place])))
+            begun, size = place, 0
+        size += int(table.length[take.chunk])
+    if begun < len(takes):
+        fetches.append(Fetch(table=table, shard=takes[begun].chunk // per_shard, takes=tuple(takes[begun:])))
+    return fetches
+
+
+class Cluster(NamedTuple):
+    """Parts, by their number, whose rows are read one after another and then, if `merge`, sorted by the axis, ties in that order."""
+
+    parts: tuple[int, ...]
+    merge: bool
+
+
+def arrange(entries: Sequence[SegmentEntry], schema: Schema) -> list[Cluster]:
+    """The order in which parts, given by order key, are read: as they are, or by time where times of rows decide.
+
+    Parts whose times don't overlap only need to follow each other; those that do make a cluster that is merged.
+    """
+    if schema.order is not Order.TIME:
+        return [Cluster((number,), merge=False) for number in range(len(entries))]
+    spans = sorted((*entry.clocks.get(schema.axis, (INT64_MIN, INT64_MAX)), number) for number, entry in enumerate(entries))
+    clusters: list[list[int]] = []
+    latest = (INT64_MIN, -1)
+    for first, last, number in spans:
+        # at the very same time, rows of the part with the smaller order key come first
+        if clusters and (first, number) < latest:
+            clusters[-1].append(number)
+            latest = max(latest, (last, number))
+        else:
+            clusters.append([number])
+            latest = (last, number)
+    return [Cluster(tuple(sorted(parts)), merge=len(parts) > 1) for parts in clusters]

@@ -1,0 +1,155 @@
+"""Reads rows: plans from the indexes which chunks to touch, and decodes these into one preallocated result on all processors."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import msgspec
+import numpy as np
+
+from arraystore.assembly import Source, assemble, decode_chunks, read_array
+from arraystore.errors import InvalidInput, Problem
+from arraystore.index import ZoneIndex, load_index
+from arraystore.plan import (
+    NOTHING,
+    Cluster,
+    Part,
+    Runs,
+    Selection,
+    arrange,
+    join_runs,
+    match_chunks,
+    match_times,
+    may_match,
+    run,
+    runs_of,
+    runs_where,
+)
+from arraystore.pool import run_small_jobs
+from arraystore.rows import Rows
+from arraystore.storage.base import Storage
+from layouts.schema import Schema
+
+__all__ = ["Part", "Selection", "read"]
+
+EVERYTHING = Selection()
+
+
+def read(
+    storage: Storage,
+    parts: Sequence[Part],
+    schema: Schema,
+    selection: Selection = EVERYTHING,
+    columns: Iterable[str] | None = None,
+    threads: int | None = None,
+) -> Rows:
+    """The selected rows of a window's parts, which are given by order key, as rows of `schema` with these columns (None: all).
+
+    The parts may have older forms of the schema. Works on `threads` threads (None: one per processor). Raises `Corrupt`,
+    naming object and chunk, if a byte that was needed isn't the one that was written.
+    """
+    names = {schema.column(name).name for name in (schema.names if columns is None else columns)}
+    clock = schema.axis if selection.clock is None else selection.clock
+    if clock not in schema.clocks:
+        problem = Problem(f"clock {clock!r}", f"schema {schema.name!r} has no such clock; there are {', '.join(schema.clocks)}")
+        raise InvalidInput(problem)
+    if selection.by_clock:
+        parts = [part for part in parts if may_match(part.entry, clock, selection)]
+    sources = _open(storage, parts)
+    clusters = arrange([part.entry for part in parts], schema)
+    if selection.by_clock:
+        _match(storage, sources, clock, selection, threads)
+    elif selection.rows is not None:
+        _pick(storage, sources, clusters, schema, selection.rows, threads)
+    clusters = [cluster for cluster in clusters if any(sources[number].runs.count for number in cluster.parts)]
+    merging = any(cluster.merge for cluster in clusters)
+    wanted = _narrowed(schema, names | {schema.axis} if merging else names)
+    rows = assemble(storage, [sources[number] for cluster in clusters for number in cluster.parts], wanted, threads)
+    if merging and (order := _merge_order(rows.arrays[schema.axis], clusters, sources)) is not None:
+        rows = rows.take(order)
+    return rows.project(names)
+
+
+def _narrowed(schema: Schema, names: set[str]) -> Schema:
+    return msgspec.structs.replace(schema, columns=tuple(column for column in schema.columns if column.name in names))
+
+
+def _open(storage: Storage, parts: Sequence[Part]) -> list[Source]:
+    """All parts with all their rows, and with their indexes."""
+    indexes: list[ZoneIndex | None] = [None] * len(parts)
+
+    def load(number: int) -> None:
+        part = parts[number]
+        indexes[number] = load_index(storage, part.prefix, part.entry, part.schema)
+
+    run_small_jobs([partial(load, number) for number, part in enumerate(parts) if part.rows is None])
+    return [Source(part=part, index=index, runs=run(0, part.entry.rows)) for part, index in zip(parts, indexes, strict=True)]
+
+
+def _match(storage: Storage, sources: Sequence[Source], clock: str, selection: Selection, threads: int | None) -> None:
+    """Narrow each source's runs to the rows whose time lies in the range, looking into chunks where their bounds can't tell."""
+    matches = [match_chunks(source.index, clock, selection) if source.index else None for source in sources]
+    decode_chunks(
+        storage,
+        [(source, clock, chunk) for source, match in zip(sources, matches, strict=True) if match for chunk in match.doubtful],
+        threads,
+    )
+    for source, match in zip(sources, matches, strict=True):
+        if match is None:
+            times = source.rows.arrays.get(clock)
+            source.runs = NOTHING if times is None else runs_where(match_times(times, selection))
+        elif clock in source.arrays:
+            source.runs = join_runs([match.whole, *(_look_into(source, clock, chunk, selection) for chunk in match.doubtful)])
+        else:
+            source.runs = NOTHING
+    _drop_nulls(storage, [source for source in sources if f"{clock}_valid" in source.arrays], clock, threads)
+
+
+def _look_into(source: Source, clock: str, chunk: int, selection: Selection) -> Runs:
+    assert source.index is not None
+    first = chunk * source.index.tables[clock].entry.chunk
+    return runs_where(match_times(source.decoded[clock, chunk], selection), first)
+
+
+def _drop_nulls(storage: Storage, sources: Sequence[Source], clock: str, threads: int | None) -> None:
+    """Leave out the rows whose time is null."""
+    column = f"{clock}_valid"
+    for source in sources:
+        valid = read_array(storage, source, column, threads)
+        source.runs = runs_of(source.runs.positions()[valid])
+
+
+def _pick(
+    storage: Storage, sources: Sequence[Source], clusters: Sequence[Cluster], schema: Schema, rows: tuple[int, int], threads: int | None
+) -> None:
+    """Narrow each source's runs to rows from `rows[0]` to `rows[1]` in reading order."""
+    done = 0
+    for cluster in clusters:
+        members = [sources[number] for number in cluster.parts]
+        total = sum(source.part.entry.rows for source in members)
+        low, high = (min(max(bound - done, 0), total) for bound in rows)
+        done += total
+        if low == 0 and high == total:
+            continue
+        if low >= high or len(members) == 1:
+            for source in members:
+                source.runs = run(low, high)
+            continue
+        axis = assemble(storage, members, _narrowed(schema, {schema.axis}), threads).arrays[schema.axis]
+        chosen = np.sort(np.argsort(axis, kind="stable")[low:high])
+        for source in members:
+            own = np.searchsorted(chosen, source.part.entry.rows)
+            source.runs = runs_of(chosen[:own])
+            chosen = chosen[own:] - source.part.entry.rows
+
+
+def _merge_order(axis: np.ndarray, clusters: Sequence[Cluster], sources: Sequence[Source]) -> np.ndarray | None:
+    """Where each row of the result comes from, when rows of clusters are sorted by time; None if all are in order already."""
+    order = None
+    stop = 0
+    for cluster in clusters:
+        start, stop = stop, stop + sum(sources[number].runs.count for number in cluster.parts)
+        times = axis[start:stop]
+        if cluster.merge and bool((times[1:] < times[:-1]).any()):
+            order = np.arange(len(axis)) if order is None else order
+            order[start:stop] = start + np.argsort(times, kind="stable")
+    return order
