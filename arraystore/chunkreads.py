@@ -1,6 +1,7 @@
 """Carries out planned reads of chunks: fetches their bytes, proves them, and decodes them where they belong."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from arraystore.codec import decode_chunk
 from arraystore.errors import Corrupt, NotFound
 from arraystore.index import ChunkTable
 from arraystore.plan import Fetch, Take, plan_fetches, plan_takes, run
+from arraystore.pool import map_in_order
 from arraystore.storage.base import Storage
 
 ITERATION_BYTES = 1 << 20
@@ -66,13 +68,16 @@ def _decode(table: ChunkTable, take: Take, stored: bytes, target: np.ndarray) ->
         target[...] = whole[take.source]
 
 
-def iter_chunks(storage: Storage, prefix: str, table: ChunkTable) -> Iterator[np.ndarray]:
-    """The decoded elements of an array's chunks, in order; no more than about a megabyte is fetched ahead."""
+def iter_chunks(storage: Storage, prefix: str, table: ChunkTable, threads: int | None = None) -> Iterator[np.ndarray]:
+    """The decoded elements of an array's chunks, in order; decoded a few fetches of about a megabyte ahead."""
     takes = plan_takes(run(0, table.elements), table, 0) if table.elements else []
-    for fetch in plan_fetches(table, takes, ITERATION_BYTES):
+
+    def decode(fetch: Fetch) -> list[np.ndarray]:
         base = fetch.takes[0].target
-        moved = tuple(take._replace(target=take.target - base) for take in fetch.takes)
-        out = np.empty((sum(take.elements for take in moved), *table.entry.shape[1:]), table.entry.dtype)
-        fetch_into(storage, prefix, Fetch(table=table, shard=fetch.shard, takes=moved), out)
-        for take in moved:
-            yield out[take.target : take.target + take.elements]
+        takes = tuple(take._replace(target=take.target - base) for take in fetch.takes)
+        out = np.empty((sum(take.elements for take in takes), *table.entry.shape[1:]), table.entry.dtype)
+        fetch_into(storage, prefix, replace(fetch, takes=takes), out)
+        return [out[take.target : take.target + take.elements] for take in takes]
+
+    for chunks in map_in_order(decode, plan_fetches(table, takes, ITERATION_BYTES), threads):
+        yield from chunks

@@ -15,7 +15,7 @@ import numpy as np
 
 from arraystore.codec import CHECKSUM_BYTES
 from arraystore.commit import SegmentEntry
-from arraystore.digest import LogicalDigest, parse_digest
+from arraystore.digest import LogicalDigest, crc32c, parse_digest
 from arraystore.errors import Corrupt, NotFound
 from arraystore.record import ArrayRef, decode_record, encode_record, pack_arrays, unpack_arrays
 from arraystore.storage.base import Storage
@@ -27,6 +27,7 @@ from layouts.schema import ArraySpec, Kind, Schema
 CODE_SET_LABELS = 4096
 CHUNK_LIMIT_BYTES = 4 << 20
 CACHE_BYTES = 64 << 20
+NO_CHUNK = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 type Bounds = tuple[np.ndarray, np.ndarray]
 
@@ -89,6 +90,14 @@ class ChunkTable:
         per_shard = self.entry.shard // self.entry.chunk
         return [range(first, min(first + per_shard, self.count)) for first in range(0, self.count, per_shard)]
 
+    def shard_index(self, chunks: range) -> bytes:
+        """What Zarr has at a shard's end: offset and length of its chunks, and a checksum; those past the array's end are missing."""
+        places = np.full((self.entry.shard // self.entry.chunk, 2), NO_CHUNK, "<u8")
+        places[: len(chunks), 0] = self.offset[chunks.start : chunks.stop]
+        places[: len(chunks), 1] = self.length[chunks.start : chunks.stop]
+        data = places.tobytes()
+        return data + crc32c(data).to_bytes(CHECKSUM_BYTES, "little")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ZoneIndex:
@@ -141,9 +150,14 @@ def decode_index(data: bytes, schema: Schema, where: str) -> tuple[ZoneIndex, st
         raise Corrupt(f"{where}: damaged index: {error}") from error
 
 
+def index_key(prefix: str) -> str:
+    """Where the index of the segment at `prefix` lies."""
+    return f"{prefix}/_index"
+
+
 def load_index(storage: Storage, prefix: str, entry: SegmentEntry, schema: Schema) -> ZoneIndex:
     """The index of the segment at `prefix`, which must be the one that its entry in the commit names; kept for the next time."""
-    where = f"{prefix}/_index"
+    where = index_key(prefix)
     index = _cache.get(entry.index)
     if index is None:
         try:
@@ -154,11 +168,11 @@ def load_index(storage: Storage, prefix: str, entry: SegmentEntry, schema: Schem
         if digest != entry.index:
             raise Corrupt(f"{where}: the digest is {digest}, where the commit says {entry.index}")
         _cache.put(digest, index, len(data))
-    _check_entry(index, entry, schema, where)
+    check_entry(index, entry, schema, where)
     return index
 
 
-def _check_entry(index: ZoneIndex, entry: SegmentEntry, schema: Schema, where: str) -> None:
+def check_entry(index: ZoneIndex, entry: SegmentEntry, schema: Schema, where: str) -> None:
     """What the commit tells of a segment must be what its index tells, or pruning by the one would hide rows of the other."""
     clocks = {clock: _span(bounds) for clock, bounds in index.bounds.items()}
     known = {clock: span for clock, span in clocks.items() if span is not None}

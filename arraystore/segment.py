@@ -1,4 +1,4 @@
-"""Writes rows as a segment, a plain Zarr v3 group of one sharded array per column, and as a tail inlined in a commit.
+"""Writes rows as a segment: a plain Zarr v3 group of one sharded array per column, and the index of all its chunks.
 
 Chunks are encoded on all processors and written in order as they come, so that a segment costs its rows' memory and a few
 chunks, whatever its size.
@@ -14,21 +14,22 @@ import msgspec
 import numpy as np
 
 from arraystore.codec import encode_chunk
-from arraystore.commit import Interval, SegmentEntry, Tail
-from arraystore.digest import LogicalDigest, combine, crc32c, digest
-from arraystore.errors import Corrupt
-from arraystore.index import CODE_SET_LABELS, ArrayEntry, Bounds, ChunkTable, ZoneIndex, encode_index
+from arraystore.commit import Interval, SegmentEntry
+from arraystore.digest import LogicalDigest, combine
+from arraystore.index import CODE_SET_LABELS, ArrayEntry, Bounds, ChunkTable, ZoneIndex, encode_index, index_key
+from arraystore.logical import clock_spans, digest_elements, digest_of_absent, is_codes, label_hashes, time_bounds
 from arraystore.pool import map_in_order
-from arraystore.record import pack_arrays, unpack_arrays
-from arraystore.rows import Rows, empty
+from arraystore.rows import Rows
+from arraystore.segmentcheck import verify_segment
 from arraystore.storage.base import Batch
+from arraystore.tail import decode_tail, encode_tail
 from layouts import chunking
 from layouts.codecs import CONVENTIONS, CodecSpec, array_metadata, codec_for, column_attributes, group_metadata
-from layouts.schema import ArraySpec, Column, Kind, Schema
+from layouts.schema import ArraySpec, Column
+
+__all__ = ["decode_tail", "encode_tail", "verify_segment", "write_segment"]
 
 FORMAT = 1
-NO_CHUNK = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-DIGEST_ROWS = 1 << 16
 
 
 def write_segment(
@@ -75,19 +76,8 @@ def write_segment(
         codes={column: np.stack(done.codes) for column, done in written.items() if done.codes},
     )
     data, index_digest = encode_index(index)
-    size += batch.put(f"{prefix}/_index", data)
+    size += batch.put(index_key(prefix), data)
     return SegmentEntry(schema=schema_number, rows=rows.count, clocks=clock_spans(rows), bytes=size, segment=name, index=index_digest)
-
-
-def clock_spans(rows: Rows) -> dict[str, Interval]:
-    """The smallest and the largest valid time of each clock that has any."""
-    spans: dict[str, Interval] = {}
-    for clock in rows.schema.clocks:
-        if clock in rows.arrays:
-            low, high = _bounds(rows.arrays[clock], rows.arrays.get(f"{clock}_valid"))
-            if low <= high:
-                spans[clock] = (low, high)
-    return spans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +133,8 @@ def _plan_array(rows: Rows, spec: ArraySpec, profile: str) -> _ArrayPlan:
         shard=chunking.shard_length(len(values), chunk, spec.element_bytes),
         valid=rows.arrays.get(f"{spec.name}_valid") if is_clock else None,
         is_clock=is_clock,
-        hashes=label_hashes(rows.labels[spec.name]) if _is_codes(rows.schema, spec) else None,
+        hashes=label_hashes(rows.labels[spec.name]) if is_codes(rows.schema, spec) else None,
     )
-
-
-def _is_codes(schema: Schema, spec: ArraySpec) -> bool:
-    return spec.role == "values" and schema.column(spec.column).kind is Kind.DICTIONARY
 
 
 def _encode(task: tuple[_ArrayPlan, int]) -> _Encoded:
@@ -169,16 +155,9 @@ def _encode(task: tuple[_ArrayPlan, int]) -> _Encoded:
         stored=stored,
         checksum=checksum,
         digest=digest_elements(elements, plan.hashes),
-        bounds=_bounds(elements, valid) if plan.is_clock else None,
+        bounds=time_bounds(elements, valid) if plan.is_clock else None,
         codes=codes,
     )
-
-
-def _bounds(times: np.ndarray, valid: np.ndarray | None) -> Interval:
-    """Minimum and maximum of the valid times; the first greater than the second where there are none."""
-    times = times if valid is None else times[valid]
-    limits = np.iinfo(np.int64)
-    return int(times.min(initial=limits.max)), int(times.max(initial=limits.min))
 
 
 def _write_array(batch: Batch, prefix: str, plan: _ArrayPlan, encoded: Iterator[_Encoded]) -> _Written:
@@ -218,16 +197,7 @@ def _shard(table: ChunkTable, chunks: range, encoded: Iterator[_Encoded], done: 
         offset += len(each.stored)
         yield each.stored
         done.append(_Encoded(b"", each.checksum, each.digest, each.bounds, each.codes))
-    yield shard_index(table, chunks)
-
-
-def shard_index(table: ChunkTable, chunks: range) -> bytes:
-    """What ends a shard: offset and length of each of its chunks and the checksum of both; chunks past the array's end are missing."""
-    places = np.full((table.entry.shard // table.entry.chunk, 2), NO_CHUNK, "<u8")
-    places[: len(chunks), 0] = table.offset[chunks.start : chunks.stop]
-    places[: len(chunks), 1] = table.length[chunks.start : chunks.stop]
-    data = places.tobytes()
-    return data + crc32c(data).to_bytes(4, "little")
+    yield table.shard_index(chunks)
 
 
 def _array_document(plan: _ArrayPlan, rows: Rows, profile: str) -> dict[str, Any]:
@@ -249,79 +219,9 @@ def _first_bytes(rows: Rows, column: Column, written: Mapping[str, _Written]) ->
     return np.concatenate(([0], np.cumsum(np.add.reduceat(counts, starts, dtype=np.int64))))
 
 
-def label_hashes(labels: tuple[str, ...]) -> np.ndarray:
-    """What stands for each label, and at the end for null, in a logical digest."""
-    hashes = [hashlib.sha256(label.encode()).digest()[:8] for label in labels]
-    return np.frombuffer(b"".join([*hashes, bytes(8)]), "<u8")
-
-
-def digest_elements(elements: np.ndarray, hashes: np.ndarray | None) -> LogicalDigest:
-    """The logical digest of an array's elements, or of the labels that they are codes of."""
-    if hashes is None:
-        return digest(elements)
-    pieces = (elements[start : start + DIGEST_ROWS] for start in range(0, len(elements), DIGEST_ROWS))
-    return combine(digest(np.take(hashes, piece, mode="wrap")) for piece in pieces)  # code -1, a null, wraps to the last
-
-
 def _digest_of(spec: ArraySpec, rows: Rows, written: Mapping[str, _Written]) -> LogicalDigest:
     return (
         written[spec.name].digest
         if spec.name in written
-        else digest_of_absent(spec, rows.schema, rows.count, present=spec.column in written)
+        else digest_of_absent(spec, rows.schema, rows.count, column_is_there=spec.column in written)
     )
-
-
-def digest_of_absent(spec: ArraySpec, schema: Schema, rows: int, *, present: bool) -> LogicalDigest:
-    """The digest of an array that a segment hasn't got: all valid if its column is `present`, else all null."""
-    if spec.role == "valid":
-        return digest(np.full(1, present)).repeat(rows)
-    if spec.is_payload:
-        return LogicalDigest()
-    if _is_codes(schema, spec):
-        return digest(label_hashes(())).repeat(rows)
-    return digest(np.full((1, *spec.inner_shape), schema.null_stand_in(spec.column), spec.dtype)).repeat(rows)
-
-
-def encode_tail(rows: Rows, schema_number: int, start: int = 0) -> tuple[Tail, list[bytes]]:
-    """Rows as a commit holds them: the tail's description, and the pieces of the commit's body from byte `start` on."""
-    rows = rows.tidy()
-    refs, pieces = pack_arrays({spec.name: rows.arrays[spec.name] for spec in rows.schema.arrays() if spec.name in rows.arrays}, start)
-    labels = {column: list(labels) for column, labels in rows.labels.items() if column in rows.arrays}
-    tail = Tail(schema=schema_number, rows=rows.count, clocks=clock_spans(rows), arrays=refs, labels=labels)
-    return tail, pieces
-
-
-def decode_tail(tail: Tail, body: memoryview, schema: Schema, where: str) -> Rows:
-    """The rows of a tail as read-only views of the commit's body, found to agree with the schema."""
-    arrays = unpack_arrays(tail.arrays, body, where)
-    labels = {column: tuple(listed) for column, listed in tail.labels.items()}
-    specs = {spec.name: spec for spec in schema.arrays()}
-    problems = [f"{name!r} isn't an array of its schema" for name in arrays.keys() - specs.keys()]
-    for name in arrays.keys() & specs.keys():
-        spec, array = specs[name], arrays[name]
-        length = len(array) if spec.is_payload and array.ndim == 1 else tail.rows
-        if array.dtype != np.dtype(spec.dtype) or array.shape != (length, *spec.inner_shape):
-            problems.append(f"{name!r} is {array.dtype} {array.shape}, where {spec.dtype} {(length, *spec.inner_shape)} belongs")
-    if not problems:
-        problems = [problem for column in schema.columns for problem in _tail_problems(column, arrays, labels)]
-    if problems:
-        raise Corrupt(f"{where}: damaged tail: {'; '.join(sorted(problems))}")
-    return Rows(schema=schema, count=tail.rows, arrays=arrays, labels=labels) if tail.rows else empty(schema)
-
-
-def _tail_problems(column: Column, arrays: Mapping[str, np.ndarray], labels: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    name = column.name
-    if name not in arrays:
-        if not column.nullable:
-            yield f"{name!r} is missing, and can't be null"
-        if f"{name}_count" in arrays or f"{name}_valid" in arrays or name in labels:
-            yield f"{name!r} isn't whole"
-        return
-    if column.is_ragged:
-        counts = arrays.get(f"{name}_count")
-        if counts is None or int(counts.sum(dtype=np.int64)) != len(arrays[name]):
-            yield f"the rows of {name!r} don't add up to its bytes"
-    if column.kind is Kind.DICTIONARY:
-        codes = arrays[name]
-        if codes.min(initial=-1) < -1 or codes.max(initial=-1) >= len(labels.get(name, ())):
-            yield f"{name!r} has codes without a label"

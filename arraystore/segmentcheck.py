@@ -1,0 +1,98 @@
+"""Whether a segment still is what was written, down to every byte of it."""
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from arraystore.chunkreads import iter_chunks
+from arraystore.commit import SegmentEntry
+from arraystore.digest import LogicalDigest, combine
+from arraystore.errors import Corrupt, NotFound
+from arraystore.index import ChunkTable, ZoneIndex, check_entry, decode_index, index_key
+from arraystore.logical import digest_elements, digest_of_absent, is_codes, label_hashes
+from arraystore.storage.base import Storage
+from layouts.schema import ArraySpec, Schema
+
+
+def verify_segment(
+    storage: Storage, prefix: str, entry: SegmentEntry, schema: Schema, *, deep: bool, threads: int | None = None
+) -> list[str]:
+    """Everything that isn't as its commit says: index, documents, sizes and shard indexes; `deep`: every chunk and all values too."""
+    where = index_key(prefix)
+    try:
+        data = storage.get(where)
+        index, digest = decode_index(data, schema, where)
+        if digest != entry.index:
+            return [f"{where}: the digest is {digest}, where the commit says {entry.index}"]
+        check_entry(index, entry, schema, where)
+    except (Corrupt, NotFound) as error:
+        return [str(error)]
+    problems: list[str] = []
+    size = len(data) + _check_documents(storage, prefix, index, problems) + _check_shards(storage, prefix, index, problems)
+    if not problems and size != entry.bytes:
+        problems.append(f"{prefix}: its objects have {size} bytes, where the commit says {entry.bytes}")
+    if deep:
+        problems += _values(storage, prefix, index, threads)
+    return problems
+
+
+def _check_documents(storage: Storage, prefix: str, index: ZoneIndex, problems: list[str]) -> int:
+    """Note every `zarr.json` that isn't the one that was written, and return the bytes of all."""
+    size = 0
+    for path, wanted in index.metadata.items():
+        try:
+            data = storage.get(f"{prefix}/{path}")
+        except NotFound:
+            problems.append(f"{prefix}/{path}: it is missing")
+            continue
+        size += len(data)
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != wanted:
+            problems.append(f"{prefix}/{path}: the digest is {digest}, where the index says {wanted}")
+    return size
+
+
+def _check_shards(storage: Storage, prefix: str, index: ZoneIndex, problems: list[str]) -> int:
+    """Note every shard whose size or own index isn't what the zone index says, and return the bytes of all."""
+    total = 0
+    for table in index.tables.values():
+        for number, chunks in enumerate(table.shards()):
+            key = f"{prefix}/{table.object_name(number)}"
+            own = table.shard_index(chunks)
+            wanted = int(table.length[chunks.start : chunks.stop].sum(dtype=np.int64)) + len(own)
+            try:
+                size = storage.size(key)
+                ending = storage.get_ranges(key, [(wanted - len(own), wanted)])[0]
+            except NotFound:
+                problems.append(f"{key}: it is missing")
+                continue
+            total += size
+            if size != wanted:
+                problems.append(f"{key}: it has {size} bytes, where the index says {wanted}")
+            elif ending != own:
+                problems.append(f"{key}: the shard's own index isn't what the zone index says")
+    return total
+
+
+def _values(storage: Storage, prefix: str, index: ZoneIndex, threads: int | None) -> Iterator[str]:
+    """Every array whose chunks can't be decoded, or whose values aren't those that were written."""
+    for spec in index.schema.arrays():
+        table = index.tables.get(spec.name)
+        wanted = index.digests[spec.name]
+        try:
+            digest = _digest_of(storage, prefix, index, spec, table, threads)
+        except Corrupt as error:
+            yield str(error)
+            continue
+        if digest != wanted:
+            yield f"{prefix}/{spec.name}: the logical digest is {digest}, where the index says {wanted}"
+
+
+def _digest_of(
+    storage: Storage, prefix: str, index: ZoneIndex, spec: ArraySpec, table: ChunkTable | None, threads: int | None
+) -> LogicalDigest:
+    if table is None:
+        return digest_of_absent(spec, index.schema, index.rows, column_is_there=spec.column in index.tables)
+    hashes = label_hashes(index.labels[spec.name]) if is_codes(index.schema, spec) else None
+    return combine(digest_elements(chunk, hashes) for chunk in iter_chunks(storage, prefix, table, threads))
