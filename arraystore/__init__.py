@@ -1,0 +1,126 @@
+"""The persistent data layer of a quantitative trading system: versioned, durable time series in plain Zarr v3.
+
+    >>> import arraystore
+    >>> store = arraystore.open_store("memory://first-look", role="data-quality", create=True)
+    >>> trades = store.canonical.create(("venue", "trades", "BTC/USD"), arraystore.schema_by_name("trades"))
+    >>> trades.append({"time": [1, 2], "price": [10.0, 10.5], "size": [1.0, 2.0], "side": [1, -1], "flags": [0, 0]}).version
+    2
+    >>> trades.read(columns=["price"])["price"]
+    array([10. , 10.5])
+
+Every public name is importable from here; nothing else is public.
+"""
+
+from arraystore.artifacts import Artifact
+from arraystore.columns import Decimals, Labels, Ragged
+from arraystore.commit import ArtifactEntry, Pin
+from arraystore.dataset import Dataset, Receipt
+from arraystore.errors import (
+    AccessDenied,
+    AlreadyExists,
+    ArrayStoreError,
+    CommitUnknown,
+    Conflict,
+    Corrupt,
+    FixTheCall,
+    InvalidInput,
+    NotFound,
+    PlanExpired,
+    Problem,
+    Retry,
+    StopAndVerify,
+    StorageError,
+    Unsupported,
+    VersionExpired,
+    WindowClosed,
+)
+from arraystore.execution import ExecutionSurface, Recovery, SequenceRange, Session
+from arraystore.experiments import ExperimentsSurface, Run
+from arraystore.frame import Frame
+from arraystore.manifest import Manifest, Version
+from arraystore.quarantine import QuarantineCase, QuarantineSurface
+from arraystore.store import ClassSummary, Store, init_store, open_store, summarise
+from arraystore.surface import Change, Changes, Surface
+from arraystore.verify import Finding
+from arraystore.view import DatasetView
+from layouts import (
+    SCHEMAS,
+    Action,
+    Clock,
+    Column,
+    Kind,
+    Order,
+    Profile,
+    Role,
+    Schema,
+    StorageClass,
+    Window,
+    WindowLength,
+    parse_time,
+    schema_by_name,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SCHEMAS",
+    "AccessDenied",
+    "Action",
+    "AlreadyExists",
+    "ArrayStoreError",
+    "Artifact",
+    "ArtifactEntry",
+    "Change",
+    "Changes",
+    "ClassSummary",
+    "Clock",
+    "Column",
+    "CommitUnknown",
+    "Conflict",
+    "Corrupt",
+    "Dataset",
+    "DatasetView",
+    "Decimals",
+    "ExecutionSurface",
+    "ExperimentsSurface",
+    "Finding",
+    "FixTheCall",
+    "Frame",
+    "InvalidInput",
+    "Kind",
+    "Labels",
+    "Manifest",
+    "NotFound",
+    "Order",
+    "Pin",
+    "PlanExpired",
+    "Problem",
+    "Profile",
+    "QuarantineCase",
+    "QuarantineSurface",
+    "Ragged",
+    "Receipt",
+    "Recovery",
+    "Retry",
+    "Role",
+    "Run",
+    "Schema",
+    "SequenceRange",
+    "Session",
+    "StopAndVerify",
+    "StorageClass",
+    "StorageError",
+    "Store",
+    "Surface",
+    "Unsupported",
+    "Version",
+    "VersionExpired",
+    "Window",
+    "WindowClosed",
+    "WindowLength",
+    "init_store",
+    "open_store",
+    "parse_time",
+    "schema_by_name",
+    "summarise",
+]

@@ -28,7 +28,7 @@ def columns(schema: Schema, given: Iterable[str] | None) -> tuple[str, ...]:
     """The columns wanted, in that order; all by default."""
     if given is None:
         return schema.names
-    wanted = (given,) if isinstance(given, str) else tuple(given)
+    wanted = (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
     unknown = [Problem(name, f"no such column; there are {', '.join(schema.names)}") for name in wanted if name not in schema.names]
     if unknown:
         raise InvalidInput(unknown)

@@ -123,9 +123,9 @@ class Session:
         Conflict
             If another writer added to this session since it was recovered.
         """
-        dataset = self._dataset(record, schema)
         if self._next is None:
             self.recover()
+        dataset = self._dataset(record, schema)
         assert self._next is not None
         rows = _unnumbered(data, dataset.schema)
         first = self._next

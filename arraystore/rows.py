@@ -96,6 +96,13 @@ class Rows:
         labels = {name: labels for name, labels in self.labels.items() if name in names}
         return Rows(schema=msgspec.structs.replace(self.schema, columns=kept), count=self.count, arrays=arrays, labels=labels)
 
+    def reorder(self, columns: Sequence[str]) -> "Rows":
+        """The same rows with the columns in this order, which names each of them once."""
+        ordered = tuple(map(self.schema.column, columns))
+        assert len(ordered) == len(self.schema.columns), (columns, self.schema.names)
+        schema = msgspec.structs.replace(self.schema, columns=ordered)
+        return Rows(schema=schema, count=self.count, arrays=self.arrays, labels=self.labels)
+
     def tidy(self) -> "Rows":
         """The same rows as a segment stores them: no needless `x_valid`, no column that is null throughout, no unused label."""
         arrays, labels = dict(self.arrays), dict(self.labels)

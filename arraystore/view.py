@@ -197,7 +197,7 @@ class DatasetView:
             if arguments.overlaps(self._state.summary(name).clocks.get(clock), *bounds):
                 parts += load_parts(self._log, self._state, self._state.window(name))
         selection = Selection(clock=clock if bounds != (None, None) else None, start=bounds[0], stop=bounds[1])
-        rows = read(self._place.storage, parts, schema, selection, columns=wanted, threads=threads)
+        rows = read(self._place.storage, parts, schema, selection, columns=wanted, threads=threads).reorder(wanted)
         return Frame(rows, pin=self.pin(start, end, () if columns is None else wanted))
 
     def pin(self, start: TimeLike | None = None, end: TimeLike | None = None, columns: Iterable[str] = ()) -> Pin:

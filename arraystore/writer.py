@@ -13,8 +13,9 @@ from arraystore.errors import Conflict, InvalidInput, WindowClosed
 from arraystore.log import Draft, Log, draft_commit
 from arraystore.reader import Part, Selection, read
 from arraystore.rows import Rows, concat
-from arraystore.segment import decode_tail, encode_tail, write_segment
+from arraystore.segment import write_segment
 from arraystore.state import State, WindowState
+from arraystore.tail import decode_tail, encode_tail
 from layouts.chunking import SEGMENT_ROWS, TAIL_BYTES, TAIL_COUNT, TAIL_TOTAL_BYTES
 from layouts.naming import new_segment_name
 from layouts.schema import Order, Schema
