@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date
+from typing import Any
 
 import numpy as np
 
@@ -64,10 +65,10 @@ def coverage(given: Iterable[IntervalLike] | IntervalLike | None) -> tuple[Inter
     """Intervals as ns; one by itself counts too."""
     if given is None:
         return ()
-    listed = list(given)
+    listed: list[Any] = list(given)
     if len(listed) == 2 and not isinstance(listed[0], tuple | list):  # one interval by itself
-        listed = [tuple(listed)]
-    return tuple(parse_interval(interval) for interval in listed)  # type: ignore[arg-type]
+        return (parse_interval(tuple(listed)),)
+    return tuple(map(parse_interval, listed))
 
 
 def completeness(given: str | None) -> str | None:
@@ -80,7 +81,7 @@ def completeness(given: str | None) -> str | None:
 
 def inputs(given: Iterable[Pin]) -> tuple[Pin, ...]:
     """Pins, one by itself counts too."""
-    pins = (given,) if isinstance(given, Pin) else tuple(given)
+    pins: tuple[Any, ...] = (given,) if isinstance(given, Pin) else tuple(given)
     remedy = "isn't a Pin: pass frame.pin, receipt.pin or dataset.pin()"
     wrong = [(place, type(pin).__name__) for place, pin in enumerate(pins) if not isinstance(pin, Pin)]
     if wrong:

@@ -242,10 +242,11 @@ class Log:
             base = self._load(pointer)
             if base is not None:
                 return base
+            version = pointer[0]
             try:
-                pointer = self.record(pointer[0])[0].checkpoint
+                pointer = self.record(version)[0].checkpoint
             except NotFound as error:
-                raise self._missing(pointer[0], pointer[0]) from error
+                raise self._missing(version, version) from error
         # The floor always is the version of a checkpoint that is kept.
         return checkpoint.load_checkpoint(self.storage, self.prefix, floor, None) if floor else self._birth()
 

@@ -10,6 +10,7 @@ from arraystore.artifacts import Artifact
 from arraystore.commit import SegmentEntry
 from arraystore.errors import ArrayStoreError, NotFound
 from arraystore.log import Log
+from arraystore.segmentcheck import verify_segment
 from arraystore.state import State
 from layouts.naming import version_name
 from layouts.schema import Schema
@@ -30,8 +31,6 @@ class Finding:
 def verify_dataset(log: Log, state: State, *, deep: bool) -> list[Finding]:
     """Check the log up to `state`, its checkpoints and manifests, and all segments and artifacts that a kept version names."""
     findings, segments, artifacts = _verify_log(log, state)
-    from arraystore.segmentcheck import verify_segment
-
     for (window, segment), (entry, schema_of) in segments.items():
         prefix = f"{log.prefix}/{window}/{segment}"
         problems = _quietly(partial(verify_segment, log.storage, prefix, entry, schema_of, deep=deep))
