@@ -22,7 +22,9 @@ __all__ = ["verify"]
 @click.option("--deep", is_flag=True, help="Read and decode every byte, not only the log, the indexes and the sizes.")
 @with_store
 def verify(store: "Store", *, patterns: tuple[str, ...], deep: bool, as_json: bool) -> None:
-    """Check datasets against what was acknowledged, and end with 1 if anything is wrong.
+    """Check that data are what was written.
+
+    Ends with exit code 1 if anything is wrong.
 
     A PATTERN names datasets as for ls; without one, all datasets that the role may read are checked.
     """
@@ -46,4 +48,7 @@ def verify(store: "Store", *, patterns: tuple[str, ...], deep: bool, as_json: bo
 
 def _findings(dataset: "DatasetView", *, deep: bool) -> list[dict[str, Any]]:
     address = address_of(dataset.storage_class, dataset.key)
-    return [{"dataset": address, **finding.to_json()} for finding in dataset.verify(deep=deep)]
+    return [
+        {"dataset": address, "where": f"{dataset.storage_class}/{finding.where}", "problem": finding.problem}
+        for finding in dataset.verify(deep=deep)
+    ]

@@ -38,7 +38,10 @@ _LOG_COLUMNS = (right("version"), left("time"), left("role"), left("operation"),
 @version_option
 @with_store
 def info(store: "Store", *, key: str, version: str | None, as_json: bool) -> None:
-    """Show a dataset: schema, codecs, windows, versions, and how small it is kept."""
+    """Show a dataset as a whole.
+
+    Tells schema, codecs, windows, versions, and how small it is kept.
+    """
     document = _info(store, dataset_at(store, key, version))
     if as_json:
         print_json(document)
@@ -107,7 +110,10 @@ def _info_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
 @version_option
 @with_store
 def manifest(store: "Store", *, key: str, window: str | None, version: str | None, as_json: bool) -> None:
-    """Show the Dataset Manifests of a dataset, or the one of WINDOW with segments, coverage and lineage."""
+    """Show Dataset Manifests.
+
+    All of a dataset in short, or the one of WINDOW with clocks, coverage, lineage and segments.
+    """
     dataset = dataset_at(store, key, version)
     manifests = {name: dataset.manifest(name).to_json() for name in (dataset.windows() if window is None else [window])}
     if as_json:
@@ -166,7 +172,10 @@ def _pin_text(pin: dict[str, Any]) -> str:
 @click.option("-n", "--number", type=click.IntRange(min=1), default=LOG_LENGTH, show_default=True, help="Show this many versions.")
 @with_store
 def log(store: "Store", *, key: str, number: int, as_json: bool) -> None:
-    """Show the versions of a dataset, newest first: who did what, when and why."""
+    """Show the versions of a dataset.
+
+    Newest first: who did what, when and why.
+    """
     dataset = dataset_at(store, key)
     versions = [version.to_json() for version in dataset.versions()[: -number - 1 : -1]]
     if as_json:

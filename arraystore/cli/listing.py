@@ -35,7 +35,9 @@ _COLUMNS = (
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @with_store
 def ls(store: "Store", *, patterns: tuple[str, ...], as_json: bool) -> None:
-    """List datasets: windows, rows, bytes, first and last time, last commit.
+    """List datasets and how much they hold.
+
+    Tells windows, rows, bytes, first and last time on the axis clock, version and last commit.
 
     A PATTERN names a dataset or what it lies below, and may hold * and ?: canonical, canonical/*/trades, 'raw/binance*'.
     """

@@ -49,9 +49,9 @@ def head(
     version: str | None,
     as_json: bool,
 ) -> None:
-    """Show the first rows of a dataset, in the order in which it reads back.
+    """Show the first rows of a dataset.
 
-    In JSON, bytes are base64, and NaN and infinities are text.
+    In the order in which it reads back. In JSON, bytes are base64, and NaN and infinities are text.
     """
     dataset = dataset_at(store, key, version)
     windows = dataset.windows() if window is None else (window,)

@@ -26,7 +26,9 @@ __all__ = ["demo", "init"]
     help="Put a storage class elsewhere: a path below the root, an absolute path, or a URL. Only possible now.",
 )
 def init(*, root: str, class_roots: tuple[str, ...], as_json: bool) -> None:
-    """Make a store with its six class roots. One that exists stays as it is.
+    """Make a store.
+
+    A root for each storage class; a store that exists stays as it is.
 
     Each class may have its own directory, bucket or prefix; the map is written now and never again.
     """
@@ -60,4 +62,7 @@ def _parse_roots(options: tuple[str, ...]) -> dict[str, str]:
 
 @command("demo", examples=["arraystore demo", "arraystore demo --root /tmp/demo --capture btcusdt_20240808.gz"])
 def demo(*, as_json: bool) -> None:
-    """Play every role on recorded or simulated market data, and show what lies where."""
+    """Play every role on market data.
+
+    Recorded or simulated; ends with a table of what lies where.
+    """
