@@ -197,19 +197,14 @@ class Dataset(DatasetView):
 
     def commit(self, request: Request) -> Receipt:
         """Carry out a request that has been checked; for the surfaces of this package."""
-        before = self._state
         rows = request.rows.count if request.rows is not None else 0
         if request.says_nothing:
-            return Receipt(before.version, 0, (), self.pin())
+            return Receipt(self.version, 0, (), self.pin())
         self._check_pins(request.inputs)
-        state = Writer(self._log).commit(request)
-        self._state = state
+        self._state, windows = Writer(self._log).commit(request)
         self._check_pins(request.inputs)  # Retention may have taken them until the commit named them.
-        number, repeated = state.version, False
-        if request.token is not None:
-            number = state.writers[request.token[0]][1]
-            repeated = number <= before.version
-        commit, _, digest, _ = self._log.record(number)
-        windows = tuple(change.window for change in commit.windows)
-        pin = Pin(storage_class=self.storage_class, key=self.key, dataset=self.uuid, version=number, digest=digest)
-        return Receipt(number, rows, windows, pin, repeated)
+        if windows is not None or request.token is None:
+            return Receipt(self.version, rows, windows or (), self.pin())
+        first, _, digest, _ = self._log.record(self._state.writers[request.token[0]][1])
+        pin = Pin(storage_class=self.storage_class, key=self.key, dataset=self.uuid, version=first.version, digest=digest)
+        return Receipt(first.version, rows, tuple(change.window for change in first.windows), pin, repeated=True)

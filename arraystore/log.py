@@ -106,6 +106,10 @@ class Log:
                 return self._remember(state)
         return self._remember(self._advance(self._state_at(self._find_head())))
 
+    def known(self) -> State:
+        """A state that was the newest once: good to plan on, since publishing looks again."""
+        return self._known or self.head()
+
     def at(self, version: int) -> State:
         """The state at a version; NotFound above the head, VersionExpired below what is kept."""
         known = self._known

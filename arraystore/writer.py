@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from arraystore.commit import Interval, Pin, SegmentEntry, Tail, WindowChange
-from arraystore.errors import Conflict, InvalidInput, WindowClosed
+from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, WindowClosed
 from arraystore.log import Draft, Log, draft_commit
 from arraystore.reader import Part, Selection, read
 from arraystore.rows import Rows, concat
@@ -97,6 +97,15 @@ def plan(state: State, request: Request) -> tuple[WindowPlan, ...]:
     return tuple(_plan_window(state, request, name, rows, coverage, number) for name, (rows, coverage) in sorted(pieces.items()))
 
 
+def _plan_of_tails(state: State, request: Request) -> tuple[WindowPlan, ...] | None:
+    """The plan, if nothing but tails would be written; None otherwise, and where the state, perhaps an old one, forbids it."""
+    try:
+        plans = plan(state, request)
+    except ArrayStoreError:
+        return None
+    return plans if all(planned.as_tail for planned in plans) else None
+
+
 def _pieces(state: State, request: Request) -> _Pieces:
     """The request's rows and coverage, by window."""
     if request.state == "sealed":
@@ -167,8 +176,11 @@ class Writer:
     def __init__(self, log: Log) -> None:
         self._log = log
 
-    def commit(self, request: Request) -> State:
-        """Make the request the next version, durable and whole; returns the state after it."""
+    def commit(self, request: Request) -> tuple[State, tuple[str, ...] | None]:
+        """Make the request the next version, durable and whole.
+
+        Returns the state after it and the windows it touched; None for them if the request's token was committed before.
+        """
         for attempt in range(REPLANS):
             try:
                 if attempt < REPLANS_BEFORE_LOCKING:
@@ -180,22 +192,31 @@ class Writer:
         msg = f"{self._log.prefix}: other writers changed the same windows {REPLANS} times in a row; try again"
         raise Conflict(msg)
 
-    def _attempt(self, request: Request, *, locked: bool) -> State:
-        state = self._log.head()
-        if _is_done(state, request):
-            return self._log.publish(lambda _: None, locked=locked)
-        plans = plan(state, request)
-        written = {planned.window: entries for planned, entries in self._write(state, plans)}
+    def _attempt(self, request: Request, *, locked: bool) -> tuple[State, tuple[str, ...] | None]:
+        # What writes no segments and isn't refused needs no newest state to plan on: publishing decides on that anyway.
+        plans = _plan_of_tails(self._log.known(), request)
+        written: dict[str, list[SegmentEntry]] = {}
+        if plans is None:
+            state = self._log.head()
+            if _is_done(state, request):
+                return self._log.publish(lambda _: None, locked=locked), None
+            plans = plan(state, request)
+            written = {planned.window: entries for planned, entries in self._write(state, plans)}
+
+        done = False
 
         def decide(now: State) -> Draft | None:
-            if _is_done(now, request):
+            nonlocal done
+            done = _is_done(now, request)
+            if done:
                 return None
             current = plan(now, request)
             if [planned.ground for planned in current] != [planned.ground for planned in plans]:
                 raise _GroundMoved
             return _draft(now, request, current, written)
 
-        return self._log.publish(decide, locked=locked)
+        after = self._log.publish(decide, locked=locked)
+        return after, None if done else tuple(planned.window for planned in plans)
 
     def _write(self, state: State, plans: Sequence[WindowPlan]) -> list[tuple[WindowPlan, list[SegmentEntry]]]:
         """Write the planned segments, durable before this returns."""
