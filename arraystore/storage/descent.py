@@ -28,6 +28,11 @@ class Directory:
         status = os.fstat(self.fd)
         return status.st_dev, status.st_ino
 
+    @property
+    def removed(self) -> bool:
+        """Whether nothing names it any more."""
+        return os.fstat(self.fd).st_nlink == 0
+
     def reopened(self) -> int:
         """A descriptor with a reading position of its own, as listing needs one per thread; close it."""
         return os.open(".", _DIRECTORY, dir_fd=self.fd)

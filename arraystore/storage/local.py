@@ -154,6 +154,8 @@ class LocalStorage(LocalReads):
             try:
                 return os.open(".", _UNNAMED, 0o666, dir_fd=directory.fd), None
             except OSError as error:
+                if error.errno == errno.EPERM and directory.removed:  # as ext4 says it
+                    raise FileNotFoundError(errno.ENOENT, "the directory is gone") from error
                 if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
                     raise
                 self._unnamed_files = False
@@ -186,18 +188,22 @@ def _settle_all(root: LocalRoot, names: Collection[Parts], made: Container[Parts
     opened = root.opened()
     pending: set[Parts] = set(names)
     settled: set[Parts] = set()
-    for prefix in names:
-        chain, _ = way(opened.root, prefix, make=False)
-        for depth in range(len(prefix), 0, -1):
-            if prefix[:depth] in settled or chain[depth] in opened.durable:
-                break
-            settled.add(prefix[:depth])
-            pending.add(prefix[: depth - 1])
-    for parts in sorted(pending, key=len, reverse=True):
-        _sync_directory(descend(opened.root, parts))
-    for parts in settled:
-        if parts not in made or parts not in names:  # a segment's own directories are never written to again
-            opened.durable.add(descend(opened.root, parts))
+    here: Parts = ()
+    try:
+        for here in names:
+            chain, _ = way(opened.root, here, make=False)
+            for depth in range(len(here), 0, -1):
+                if here[:depth] in settled or chain[depth] in opened.durable:
+                    break
+                settled.add(here[:depth])
+                pending.add(here[: depth - 1])
+        for here in sorted(pending, key=len, reverse=True):
+            _sync_directory(descend(opened.root, here))
+        for here in settled:
+            if here not in made or here not in names:  # a segment's own directories are never written to again
+                opened.durable.add(descend(opened.root, here))
+    except OSError as error:
+        raise storage_error(error, "syncing the directory", "/".join(here), root.path) from error
 
 
 def _sync_file(fd: int) -> None:

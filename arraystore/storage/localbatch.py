@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Buffer as BufferLike
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -55,7 +56,8 @@ class LocalBatch:
                 except OSError as error:
                     raise storage_error(error, "writing", key, self._root.path) from error
         except BaseException:
-            os.close(fd)
+            with suppress(OSError):
+                os.close(fd)
             forget(self._root, above, [name])
             raise
         with self._guard:
@@ -75,11 +77,6 @@ class LocalBatch:
             if kind is None and self._names:
                 self._sync_files()
                 self._sync_way(self._root, self._names, self._made)
-        except OSError as failure:
-            self._discard()
-            if isinstance(failure, StorageError):
-                raise
-            raise storage_error(failure, "syncing the way to", next(iter(self._names), ("",))[0], self._root.path) from failure
         except BaseException:
             self._discard()
             raise
@@ -108,13 +105,15 @@ class LocalBatch:
         except OSError as error:
             self._failure = self._failure or storage_error(error, "syncing", key, self._root.path)
         finally:
-            os.close(fd)
+            with suppress(OSError):
+                os.close(fd)
 
     def _sync_files(self) -> None:
         files = [self._open.popleft() for _ in range(len(self._open))]
         with ThreadPoolExecutor(min(_SYNC_THREADS, len(files) or 1)) as pool:
-            for fd, key in files:
-                pool.submit(self._sync_file, fd, key)
+            done = [pool.submit(self._sync_file, fd, key) for fd, key in files]
+        for future in done:
+            future.result()
         self._check()
 
     def _check(self) -> None:
@@ -123,6 +122,7 @@ class LocalBatch:
 
     def _discard(self) -> None:
         while self._open:
-            os.close(self._open.popleft()[0])
+            with suppress(OSError):
+                os.close(self._open.popleft()[0])
         for above, names in self._names.items():
             forget(self._root, above, names)

@@ -12,6 +12,7 @@ from arraystore.errors import StorageError
 from arraystore.storage.descent import Directory, open_file, way
 from arraystore.storage.keys import TEMPORARY
 from arraystore.storage.localroot import LocalRoot
+from arraystore.storage.localsteps import ATTEMPTS
 
 _NETWORK = frozenset(("afs", "cifs", "fuse.sshfs", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"))
 _MAY_NOT = frozenset((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT))
@@ -83,9 +84,15 @@ def queue(root: LocalRoot, above: Sequence[str], name: str, failure: Callable[[O
 
 
 def _lock_file(root: LocalRoot, above: Sequence[str], name: str) -> int:
-    chain, _ = way(root.opened().root, above, make=True)
     flags = os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        return os.open(name, flags, 0o666, dir_fd=chain[-1].fd)
-    except FileExistsError:
-        return open_file(chain[-1], name)[0]
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            chain, _ = way(root.opened().root, above, make=True)
+            try:
+                return os.open(name, flags, 0o666, dir_fd=chain[-1].fd)
+            except FileExistsError:
+                return open_file(chain[-1], name)[0]
+        except FileNotFoundError:
+            if left == 0:
+                raise
+    raise AssertionError("the last attempt returns or raises")

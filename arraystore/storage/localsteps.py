@@ -1,6 +1,5 @@
 """Steps of writing below a local root, short of those that link, rename or sync."""
 
-import errno
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,23 +12,21 @@ from arraystore.storage.localroot import LocalRoot
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_ATTEMPTS = 100
+ATTEMPTS = 100
 """How often to make a directory anew that others remove as soon as it is empty."""
 
 
 def insist(root: LocalRoot, doing: str, key: str, step: Callable[[], None]) -> None:
     """Take a step again as long as the directory it made is removed, being empty, before it is used."""
-    gone: OSError = FileNotFoundError(errno.ENOENT, "the directory is gone")
-    for _ in range(_ATTEMPTS):
+    for left in reversed(range(ATTEMPTS)):
         try:
             return step()
         except ArrayStoreError:
             raise
-        except FileNotFoundError as error:
-            gone = error
         except OSError as error:
-            raise storage_error(error, doing, key, root.path) from error
-    raise storage_error(gone, doing, key, root.path) from gone
+            if left == 0 or not isinstance(error, FileNotFoundError):
+                raise storage_error(error, doing, key, root.path) from error
+    raise AssertionError("the last attempt returns or raises")
 
 
 def forget(root: LocalRoot, above: Sequence[str], names: Sequence[str]) -> None:

@@ -167,7 +167,8 @@ class _MemoryBatch:
 
     def put(self, key: str, data: Buffer | Iterable[Buffer]) -> int:
         """See `Batch.put`."""
-        whole = bytes(data) if isinstance(data, BufferLike) else b"".join(data)
+        # Each piece is taken before the next is asked for: they may be views of one buffer.
+        whole = bytes(data) if isinstance(data, BufferLike) else b"".join([bytes(piece) for piece in data])
         self._storage.create(key, whole)
         self._keys.append(key)
         return len(whole)

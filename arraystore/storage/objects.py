@@ -109,16 +109,12 @@ class ObjectStorage:
     def size(self, key: str) -> int:
         """See `Storage.size`."""
         key_parts(key)
-        with self._asking("looking at", key):
-            return obstore.head(self._store, key)["size"]
+        return self._size(key)
 
     def exists(self, key: str) -> bool:
         """See `Storage.exists`."""
-        try:
-            self.size(key)
-        except NotFound:
-            return False
-        return True
+        key_parts(key)
+        return self._exists(key)
 
     def list(self, prefix: str) -> Listing:
         """See `Storage.list`."""
@@ -200,6 +196,17 @@ class ObjectStorage:
         with self._asking("reading", path):
             return bytes(obstore.get(self._store, path).bytes())
 
+    def _size(self, path: str) -> int:
+        with self._asking("looking at", path):
+            return obstore.head(self._store, path)["size"]
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self._size(path)
+        except NotFound:
+            return False
+        return True
+
     def _fetch(self, key: str, spans: Sequence[tuple[int, int]]) -> tuple[memoryview, ...]:
         starts, stops = [start for start, _ in spans], [stop for _, stop in spans]
         with self._asking("reading", key):
@@ -213,7 +220,7 @@ class ObjectStorage:
             try:
                 obstore.put(self._store, path, value, mode="create")
             except AlreadyExistsError as error:
-                if self.exists(path):
+                if self._exists(path):
                     raise self._taken(path) from error
             except GenericError as error:
                 message = f"{self.url}: {path!r} may have been created or not ({_first_line(error)}); read it before repeating the call"
