@@ -13,18 +13,19 @@ from layouts.schema import Clock, Column, Kind, Order, Schema
 
 NUMBER_DTYPES = ("float64", "float32", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 LABELS = ("BTCUSDT", "ETH/USDT", "", "é", "日経", "a b")
+CHARACTERS = "a0 \n\0é日𝄞"  # of one to four bytes
 START = 1_704_067_200_000_000_000  # 2024-01-01
 
 
 @st.composite
-def columns(draw: st.DrawFn, name: str) -> Column:
-    """One column of any kind."""
+def columns(draw: st.DrawFn, name: str, levels: int = 3) -> Column:
+    """One column of any kind; numbers may have that many levels, which all columns of a schema share."""
     kind = draw(st.sampled_from(sorted(Kind)))
     nullable = draw(st.booleans())
     match kind:
         case Kind.NUMBER:
-            dtype, levels = draw(st.sampled_from(NUMBER_DTYPES)), draw(st.sampled_from((None, None, 1, 3)))
-            return Column(name=name, dtype=dtype, levels=levels, nullable=nullable)
+            dtype = draw(st.sampled_from(NUMBER_DTYPES))
+            return Column(name=name, dtype=dtype, levels=draw(st.sampled_from((None, levels))), nullable=nullable)
         case Kind.TIME:
             clock = draw(st.sampled_from((None, Clock.EXCHANGE, Clock.PUBLISH, Clock.OTHER)))
             return Column(name=name, kind=kind, clock=clock, nullable=nullable)
@@ -41,7 +42,8 @@ def columns(draw: st.DrawFn, name: str) -> Column:
 @st.composite
 def schemas(draw: st.DrawFn, most_columns: int = 5) -> Schema:
     """An axis and some more columns."""
-    drawn = [draw(columns(f"c{number}")) for number in range(draw(st.integers(0, most_columns)))]
+    levels = draw(st.sampled_from((1, 3)))
+    drawn = [draw(columns(f"c{number}", levels)) for number in range(draw(st.integers(0, most_columns)))]
     axis = Column(name="time", kind=Kind.TIME, clock=Clock.AXIS)
     return Schema(name="drawn", axis="time", order=draw(st.sampled_from(sorted(Order))), columns=(axis, *drawn))
 
@@ -72,14 +74,16 @@ def rows_of(draw: st.DrawFn, schema: Schema, *, least: int = 0, most: int = 400)
 
 def _column_arrays(column: Column, count: int, random: np.random.Generator) -> dict[str, np.ndarray]:
     if column.is_ragged:
+        if column.kind is Kind.TEXT:
+            return _text_arrays(column, count, random)
         counts = (random.integers(0, 20, count) * random.integers(0, 2, count)).astype(np.uint32)
-        high = 128 if column.kind is Kind.TEXT else 256
-        return {column.name: random.integers(0, high, int(counts.sum())).astype(np.uint8), f"{column.name}_count": counts}
+        return {column.name: random.integers(0, 256, int(counts.sum())).astype(np.uint8), f"{column.name}_count": counts}
     shape = (count,) if column.levels is None else (count, column.levels)
     dtype = np.dtype(column.dtype)
     match column.kind:
         case Kind.TIME:
-            return {column.name: START + random.integers(-60, 600, shape)}
+            times = START + random.integers(-60, 600, shape)
+            return {column.name: np.where(random.random(shape) < 0.1, _extremes(dtype)[1:].take(random.integers(0, 3, shape)), times)}
         case Kind.VOCABULARY | Kind.FLAGS:
             return {column.name: random.choice([value for _, value in column.vocabulary], shape).astype(dtype)}
         case Kind.DICTIONARY:
@@ -88,6 +92,12 @@ def _column_arrays(column: Column, count: int, random: np.random.Generator) -> d
         return {column.name: random.integers(0, 2, shape).astype(dtype)}
     bits = random.integers(0, 256, (*shape, dtype.itemsize), dtype=np.uint8).view(dtype)[..., 0]  # NaN payloads among them
     return {column.name: np.where(random.random(shape) < 0.5, bits, random.choice(_extremes(dtype), shape)).astype(dtype)}
+
+
+def _text_arrays(column: Column, count: int, random: np.random.Generator) -> dict[str, np.ndarray]:
+    texts = ["".join(random.choice(list(CHARACTERS), length)).encode() for length in random.integers(0, 8, count)]
+    counts = np.array([len(text) for text in texts], np.uint32)
+    return {column.name: np.frombuffer(b"".join(texts), np.uint8), f"{column.name}_count": counts}
 
 
 def _extremes(dtype: np.dtype) -> np.ndarray:
