@@ -1,13 +1,18 @@
 """`init` and `demo`: a store to begin with."""
 
+from pathlib import Path
+
 import click
 
 from arraystore.cli.command import command, root_option
+from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import facts, print_json
 from arraystore.errors import InvalidInput, Problem
 from layouts.classes import StorageClass
 
 __all__ = ["demo", "init"]
+
+PIPE_WIDTH = 160
 
 
 @command(
@@ -60,9 +65,35 @@ def _parse_roots(options: tuple[str, ...]) -> dict[str, str]:
     return roots
 
 
-@command("demo", examples=["arraystore demo", "arraystore demo --root /tmp/demo --capture btcusdt_20240808.gz"])
-def demo(*, as_json: bool) -> None:
+@command(
+    "demo",
+    examples=["arraystore demo", "arraystore demo --root trial --capture btcusdt_20240718.gz --capture btcusdt_20240719.gz"],
+)
+@click.option("--root", metavar="URL", default="demo-store", show_default=True, help="The store to play in; it is made, or continued.")
+@click.option(
+    "--capture",
+    "captures",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Record this capture: gzip, a line per message, being its capture time in ns, a space, and the exchange's JSON.",
+)
+def demo(*, root: str, captures: tuple[Path, ...], as_json: bool) -> None:
     """Play every role on market data.
 
-    Recorded or simulated; ends with a table of what lies where.
+    Records captures (shared ones where they are found, else simulated ones), promotes them, runs a backtest, kills a live session and
+    recovers it, computes bars, corrects a window, and shows what lies where. Ends with exit code 1 if the store is then damaged.
+    ARRAYSTORE_ROOT isn't looked at, so that no store in use is played in by mistake.
     """
+    from rich.console import Console
+
+    from arraystore.demo import run_demo
+
+    console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    result = run_demo(root, captures, console=console)
+    if as_json:
+        print_json(result.to_json())
+    if result.findings:
+        click.get_current_context().exit(FINDINGS)
