@@ -1,4 +1,11 @@
-"""What every test shares: how hard Hypothesis searches, and where the recorded data lie."""
+"""What every test shares: how hard Hypothesis searches, and where the recorded data lie.
+
+`pytest` runs all but the tests marked `slow` (minutes) and `deep` (as long as you like):
+
+    pytest -m slow
+    pytest -m deep --hypothesis-profile=deep
+    pytest --hypothesis-profile=deep tests/storage
+"""
 
 import os
 from pathlib import Path
