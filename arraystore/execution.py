@@ -173,7 +173,7 @@ def _unnumbered(data: Any, schema: Schema) -> Rows:
     column = msgspec.structs.replace(schema.column(SEQUENCE), nullable=True)
     columns = tuple(column if known.name == SEQUENCE else known for known in schema.columns)
     rows = rows_from(data, msgspec.structs.replace(schema, columns=columns))
-    if SEQUENCE in rows.arrays:
+    if rows.count and SEQUENCE in rows.arrays:
         msg = "the session numbers its records: leave the column out"
         raise InvalidInput(msg, SEQUENCE)
     return rows

@@ -93,8 +93,7 @@ def plan(state: State, request: Request) -> tuple[WindowPlan, ...]:
         msg = f"dataset {state.dataset} is sealed since version {state.version}: write to a new one"
         raise WindowClosed(msg)
     pieces = _pieces(state, request)
-    number = schema_number(state, request.rows.schema) if request.rows is not None else state.schema or 0
-    return tuple(_plan_window(state, request, name, rows, coverage, number) for name, (rows, coverage) in sorted(pieces.items()))
+    return tuple(_plan_window(state, request, name, rows, coverage) for name, (rows, coverage) in sorted(pieces.items()))
 
 
 def _plan_of_tails(state: State, request: Request) -> tuple[WindowPlan, ...] | None:
@@ -140,7 +139,7 @@ def _by_time(state: State, request: Request) -> _Pieces:
     return pieces
 
 
-def _plan_window(state: State, request: Request, name: str, rows: Rows | None, coverage: tuple[Interval, ...], number: int) -> WindowPlan:
+def _plan_window(state: State, request: Request, name: str, rows: Rows | None, coverage: tuple[Interval, ...]) -> WindowPlan:
     before = state.window(name)
     replacing = request.replaces is not None
     if replacing and before.version > (request.replaces or 0):
@@ -166,8 +165,15 @@ def _plan_window(state: State, request: Request, name: str, rows: Rows | None, c
         removed=before.segments if replacing else (),
         coverage=coverage,
         completeness=completeness,
-        schema_number=number,
+        schema_number=_schema_number(state, rows, tails),
     )
+
+
+def _schema_number(state: State, rows: Rows | None, tails: Sequence[SegmentEntry]) -> int:
+    """The schema a window's new segment will have: that of the rows, or of the tails that are folded by themselves."""
+    if rows is not None:
+        return schema_number(state, rows.schema)
+    return tails[-1].schema if tails else 0
 
 
 class Writer:
