@@ -7,7 +7,7 @@ import click
 from arraystore.cli.command import address_of, command, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.listing import datasets_matching
-from arraystore.cli.output import count, left, print_json, table
+from arraystore.cli.output import counted, left, print_json, table
 from arraystore.errors import NotFound
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def verify(store: "Store", *, patterns: tuple[str, ...], deep: bool, as_json: bo
     else:
         if findings:
             table((left("where"), left("problem")), [[finding["where"], finding["problem"]] for finding in findings])
-        click.echo(f"{count(checked)} datasets checked{' to the last byte' if deep else ''}: {count(len(findings))} findings")
+        click.echo(f"{counted(checked, 'dataset')} checked{' to the last byte' if deep else ''}: {counted(len(findings), 'finding')}")
     if findings:
         click.get_current_context().exit(FINDINGS)
 

@@ -7,7 +7,7 @@ import click
 
 from arraystore.cli.command import address_of, command, dataset_at, key_argument, version_option, with_store
 from arraystore.cli.extent import decoded_bytes, extent
-from arraystore.cli.output import as_text, count, facts, left, print_json, right, size, table
+from arraystore.cli.output import as_text, count, counted, facts, left, print_json, right, size, table
 from arraystore.cli.series import series_of
 
 if TYPE_CHECKING:
@@ -91,9 +91,9 @@ def _info_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
         "windows": f"{count(document['windows'])} ({completeness})" if completeness else "none",
         "rows": count(document["rows"]),
         "span": f"{document['first']} to {document['last']}" if document["first"] else "",
-        "size": f"{size(document['bytes'])} in {count(document['segments'])} segments{ratio}",
+        "size": f"{size(document['bytes'])} in {counted(document['segments'], 'segment')}{ratio}",
         "files": count(document["files"]) if document["files"] else "",
-        "attributes": as_text(document["attributes"]),
+        "attributes": as_text(document["attributes"] or None),
     }
     return [(name, value) for name, value in told.items() if value]
 

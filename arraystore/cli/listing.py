@@ -8,7 +8,7 @@ import click
 
 from arraystore.cli.command import address_of, command, with_store
 from arraystore.cli.extent import extent
-from arraystore.cli.output import count, left, print_json, right, size, table
+from arraystore.cli.output import count, counted, left, print_json, right, size, table, to_the_second
 from layouts.classes import Action, StorageClass, may
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def ls(store: "Store", *, patterns: tuple[str, ...], as_json: bool) -> None:
         return
     table(_COLUMNS, map(_cells, listed))
     rows, stored = (sum(entry[field] for entry in listed) for field in ("rows", "bytes"))
-    click.echo(f"\n{count(len(listed))} datasets, {count(rows)} rows, {size(stored)} in {store.url}")
+    click.echo(f"\n{counted(len(listed), 'dataset')}, {counted(rows, 'row')}, {size(stored)} in {store.url}")
 
 
 def datasets_matching(store: "Store", patterns: Iterable[str]) -> "Iterator[DatasetView]":
@@ -87,8 +87,8 @@ def _cells(entry: dict[str, Any]) -> list[str]:
         count(entry["windows"]),
         count(entry["rows"]),
         size(entry["bytes"]),
-        entry["first"] or "",
-        entry["last"] or "",
+        to_the_second(entry["first"]),
+        to_the_second(entry["last"]),
         str(entry["version"]),
-        entry["committed"],
+        to_the_second(entry["committed"]),
     ]

@@ -6,10 +6,25 @@ from typing import Any
 
 import click
 
-__all__ = ["Column", "as_text", "count", "facts", "left", "print_json", "printable", "right", "size", "table"]
+__all__ = [
+    "Column",
+    "as_text",
+    "count",
+    "counted",
+    "facts",
+    "left",
+    "print_json",
+    "printable",
+    "right",
+    "size",
+    "table",
+    "to_the_second",
+]
 
 type Column = tuple[str, str]
 """A heading, and `"left"` or `"right"`."""
+
+WIDEST = 10_000
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {9: "\\t", 10: "\\n", 13: "\\r"}
@@ -39,6 +54,24 @@ def count(number: int) -> str:
     '1,234,567'
     """
     return f"{number:,}"
+
+
+def counted(number: int, noun: str) -> str:
+    """How many of something.
+
+    >>> counted(1, "dataset"), counted(1200, "row")
+    ('1 dataset', '1,200 rows')
+    """
+    return f"{count(number)} {noun}" if number == 1 else f"{count(number)} {noun}s"
+
+
+def to_the_second(time: str | None) -> str:
+    """An ISO-8601 time without its fraction, for tables; nothing for none.
+
+    >>> to_the_second("2024-08-08T23:59:59.833492584Z"), to_the_second("2024-08-08T00:00:00Z")
+    ('2024-08-08T23:59:59Z', '2024-08-08T00:00:00Z')
+    """
+    return f"{time.rstrip('Z').partition('.')[0]}Z" if time else ""
 
 
 def size(number_of_bytes: int) -> str:
@@ -87,15 +120,14 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table: drawn on a terminal, whole and aligned text in a pipe."""
+    """Print a table: drawn on a terminal that is wide enough, else as whole and aligned text."""
     listed = [[printable(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _drawn(columns, listed)
-    else:
+    if not (sys.stdout.isatty() and _drawn(columns, listed)):
         _plain(columns, listed)
 
 
-def _drawn(columns: Sequence[Column], rows: list[list[str]]) -> None:
+def _drawn(columns: Sequence[Column], rows: list[list[str]]) -> bool:
+    """Draw the table, unless it would have to be broken up."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -103,10 +135,14 @@ def _drawn(columns: Sequence[Column], rows: list[list[str]]) -> None:
 
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading, side in columns:
-        drawn.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+        drawn.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
     for row in rows:
         drawn.add_row(*map(Text, row))
-    Console().print(drawn)
+    console = Console()
+    if console.measure(drawn, options=console.options.update(max_width=WIDEST)).maximum > console.width:
+        return False
+    console.print(drawn)
+    return True
 
 
 def _plain(columns: Sequence[Column], rows: list[list[str]]) -> None:

@@ -122,9 +122,9 @@ def test_info_looks_at_an_older_version(run_json: RunJson) -> None:
 def test_info_in_words(run: Run) -> None:
     shown = run("info", TRADES).stdout
     for words in (
-        "version     4 of ",
-        "windows     2 (1 complete, 1 open)",
-        "rows        6",
+        "version   4 of ",
+        "windows   2 (1 complete, 1 open)",
+        "rows      6",
         "schema trades: arrival order, axis time, window day",
     ):
         assert words in shown

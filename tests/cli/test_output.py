@@ -24,6 +24,13 @@ def test_a_table_on_a_terminal_is_drawn(capsys: pytest.CaptureFixture[str], monk
     assert "─" in shown
 
 
+def test_a_table_too_wide_for_the_terminal_is_not_broken_up(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
+    output.table([output.left("dataset"), output.left("first")], [("raw/" + "x" * 30, "2024-08-08T00:00:00Z")])
+    assert capsys.readouterr().out.splitlines()[1] == "raw/" + "x" * 30 + "  2024-08-08T00:00:00Z"
+
+
 def test_an_empty_table_still_has_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
     output.table([output.left("dataset")], [])
     assert capsys.readouterr().out == "dataset\n"

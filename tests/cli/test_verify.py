@@ -53,12 +53,12 @@ def test_findings_are_told_to_people_too(damaged: Path) -> None:
     result = verify(damaged, "--deep")
     assert result.exit_code == 1
     assert "payload" in result.stdout
-    assert result.stdout.endswith("4 datasets checked to the last byte: 1 findings\n")
+    assert result.stdout.endswith("4 datasets checked to the last byte: 1 finding\n")
 
 
 def test_only_what_is_named_is_checked(damaged: Path) -> None:
     result = verify(damaged, "canonical", "--deep")
-    assert (result.exit_code, result.stdout) == (0, "1 datasets checked to the last byte: 0 findings\n")
+    assert (result.exit_code, result.stdout) == (0, "1 dataset checked to the last byte: 0 findings\n")
 
 
 def test_a_name_that_matches_nothing_is_no_success(store_root: Path) -> None:
