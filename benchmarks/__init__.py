@@ -1,0 +1,1 @@
+"""Measurements beside peers and physical limits: `uv run python -m benchmarks`."""

@@ -1,0 +1,42 @@
+"""`uv run python -m benchmarks [CASE…] [--scale small|full] [--json FILE]`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import size
+
+CASES = {"size": size}
+
+
+@click.command()
+@click.argument("cases", nargs=-1, type=click.Choice(sorted(CASES)))
+@click.option("--scale", type=click.Choice(["small", "full"]), default="full", show_default=True)
+@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures there, too.")
+def main(cases: tuple[str, ...], scale: str, path: Path | None) -> None:
+    """Run the cases (all by default) and print one table each."""
+    results: dict[str, list[dict[str, Any]]] = {}
+    for name in cases or sorted(CASES):
+        sizes = CASES[name].run(small=scale == "small")
+        results[name] = [asdict(each) | {"ratio": each.ratio} for each in sizes]
+        _print(CASES[name].__doc__ or name, sizes)
+    if path is not None:
+        path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _print(title: str, sizes: list[size.Size]) -> None:
+    table = Table("data", "contestant", title=title, title_justify="left")
+    for heading in ("rows", "bytes", "times smaller"):
+        table.add_column(heading, justify="right")
+    for each in sizes:
+        table.add_row(each.data, each.contestant, f"{each.rows:,}", f"{each.bytes:,}", f"{each.ratio:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
