@@ -9,7 +9,7 @@ import numpy as np
 
 from arraystore.columns import Decimals, Labels, Ragged, value_of
 from arraystore.errors import InvalidInput, Problem
-from arraystore.given import Given, all_null, missing_library
+from arraystore.given import Given, all_null, missing_library, repeated_names
 from arraystore.rows import Rows
 from layouts.schema import Column, Kind, Schema
 
@@ -127,7 +127,7 @@ def givens_from_stream(data: Any, schema: Schema, problems: list[Problem]) -> di
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InvalidInput(Problem("data", f"this Arrow stream can't be read as a table: {error}")) from error
     names = table.column_names
-    problems += [Problem(f"column {name!r}", "comes more than once; give it once") for name in sorted(names) if names.count(name) > 1]
+    problems += repeated_names(names)
     givens: dict[str, Given] = {}
     for name, values in zip(names, table.columns, strict=True):
         try:

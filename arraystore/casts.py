@@ -107,7 +107,7 @@ def _shown(value: Any) -> str:
 
 def _numbers_of_objects(column: Column, values: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
     """Python numbers, or rows of them, as the NumPy type that holds all of them."""
-    filler = 0 if not column.levels else [0] * column.levels
+    filler = values[0 if valid is None else int(np.argmax(valid))]  # some valid value, of the type that the others have
     items = [value if ok else filler for value, ok in zip(values, _flags(valid, len(values)), strict=True)]
     if values.ndim == 1 and not column.levels:
         for kind in set(map(type, items)):
@@ -131,12 +131,20 @@ def _numbers_of_objects(column: Column, values: np.ndarray, valid: np.ndarray | 
     return result
 
 
+def _are_whole(values: np.ndarray, valid: np.ndarray | None) -> bool:
+    return all(
+        issubclass(kind, int | np.integer) and kind is not bool for kind in set(map(type, values if valid is None else values[valid]))
+    )
+
+
 def _flags(valid: np.ndarray | None, count: int) -> list[bool]:
     return [True] * count if valid is None else valid.tolist()
 
 
 def times(column: Column, values: Value, valid: np.ndarray | None) -> Converted:
     """int64 nanoseconds since 1970 UTC, and which are valid: NaT is null."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "O" and _are_whole(values, valid):
+        values = _numbers_of_objects(column, values, valid)
     if not isinstance(values, np.ndarray) or values.dtype.kind in "OUT":
         return _parsed_times(column, values, valid)
     if values.ndim != 1 or values.dtype.kind not in "iuM":

@@ -155,7 +155,7 @@ class Labels:
     @property
     def valid(self) -> np.ndarray | None:
         """Which rows aren't null; None where all are valid."""
-        valid = self.codes >= 0
+        valid = self.codes != -1
         return None if valid.all() else valid
 
     def matches(self, *labels: str) -> np.ndarray:

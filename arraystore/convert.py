@@ -33,8 +33,8 @@ def convert(column: Column, given: Given) -> tuple[Arrays, Names]:
 
 def _valid_rows(given: Given) -> np.ndarray | None:
     valid = given.valid
-    if isinstance(given.values, Labels) and len(given.values.codes) and given.values.codes.min() < 0:
-        valid = given.values.codes >= 0 if valid is None else valid & (given.values.codes >= 0)
+    if isinstance(given.values, Labels) and (named := given.values.valid) is not None:
+        valid = named if valid is None else valid & named
     return None if valid is None or valid.all() else valid
 
 

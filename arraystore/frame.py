@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from arraystore.errors import NotFound
 from arraystore.rows import Rows
 from layouts.schema import Column, Kind, Schema
 from layouts.times import format_time
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 SHOWN_ROWS = 5  # at each end
 SHOWN_CHARACTERS = 32
@@ -97,7 +94,7 @@ class Frame(Mapping[str, Value]):
 
         return polars_from(self.rows)
 
-    def to_xarray(self) -> "xr.Dataset":
+    def to_xarray(self) -> Any:
         """An `xarray.Dataset` in memory, with the variables and CF attributes that a segment has on disk, times decoded."""
         from arraystore.xarrayframe import dataset_from
 

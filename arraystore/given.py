@@ -42,6 +42,11 @@ def given_from_objects(values: np.ndarray) -> Given:
     return Given(values=values, valid=np.fromiter((type(value) not in null_types for value in values), np.bool_, len(values)))
 
 
+def repeated_names(names: list[str]) -> list[Problem]:
+    """The problems of a table in which a name stands more than once."""
+    return [Problem(f"column {name!r}", "comes more than once; give it once") for name in sorted(set(names)) if names.count(name) > 1]
+
+
 def missing_library(what: str, library: str, extra: str) -> InvalidInput:
     """The error of a border whose optional library isn't installed."""
     return InvalidInput(Problem(what, f"this needs {library}, which isn't installed; pip install 'arraystore[{extra}]'"))

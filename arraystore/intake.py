@@ -15,7 +15,7 @@ from arraystore.frame import Frame
 from arraystore.given import Given, given_from_objects
 from arraystore.pandasframe import given_from_series, givens_from_dataframe, is_dataframe, is_series
 from arraystore.rows import Arrays, Rows, empty
-from arraystore.xarrayframe import givens_from_dataset, is_dataset
+from arraystore.xarrayframe import givens_from_dataset, is_dataarray, is_dataset
 from layouts.schema import Column, Kind, Order, Schema
 from layouts.times import format_time
 from layouts.windows import AXIS_MAX, AXIS_MIN
@@ -105,6 +105,8 @@ def given_from(name: str, value: Any, column: Column | None = None) -> Given:
             raise _not_a_column(name, value)
     if is_series(value):
         return given_from_series(name, value, column)
+    if is_dataarray(value):
+        return _from_numpy(name, value.to_numpy())
     if hasattr(value, "__arrow_c_stream__") or hasattr(value, "__arrow_c_array__"):
         return given_from_arrow(name, value, encode=column is not None and column.kind in (Kind.DICTIONARY, Kind.VOCABULARY))
     if hasattr(value, "__array__") or isinstance(value, memoryview):

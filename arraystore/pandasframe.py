@@ -12,7 +12,7 @@ import numpy as np
 from arraystore.arrow import from_column, given_from_arrow, meanings_of
 from arraystore.columns import Labels, value_of
 from arraystore.errors import InvalidInput, Problem
-from arraystore.given import Given, given_from_objects, missing_library
+from arraystore.given import Given, given_from_objects, missing_library, repeated_names
 from arraystore.rows import Rows
 from layouts.schema import Column, Kind, Schema
 
@@ -80,7 +80,7 @@ def givens_from_dataframe(data: Any, schema: Schema, problems: list[Problem]) ->
         name = schema.axis if is_axis else name  # noqa: PLW2901 - the name it goes by
         if name in schema and name not in names:
             columns.append((name, data.index.get_level_values(level)))
-    problems += [Problem(f"column {name!r}", "comes more than once; give it once") for name in sorted(set(names)) if names.count(name) > 1]
+    problems += repeated_names(names)
     for name, values in columns:
         try:
             givens[name] = given_from_series(name, values, schema.column(name) if name in schema else None)
@@ -94,6 +94,8 @@ def given_from_series(name: str, data: Any, column: Column | None) -> Given:
     pd = _pandas()
     array = getattr(data, "array", data)
     dtype = array.dtype
+    if type(array) is pd.arrays.NumpyExtensionArray:  # and none of the string arrays that derive from it
+        dtype = dtype.numpy_dtype
     if isinstance(dtype, pd.CategoricalDtype):
         labels = array.categories.tolist()
         if all(isinstance(label, str) for label in labels):

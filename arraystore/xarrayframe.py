@@ -63,6 +63,12 @@ def is_dataset(data: Any) -> bool:
     return xarray is not None and isinstance(data, xarray.Dataset)
 
 
+def is_dataarray(data: Any) -> bool:
+    """Whether this is a DataArray or a Variable; newer ones also offer Arrow streams, which are tables with their coordinates."""
+    xarray = sys.modules.get("xarray")
+    return xarray is not None and isinstance(data, xarray.DataArray | xarray.Variable)
+
+
 def givens_from_dataset(data: "xr.Dataset", schema: Schema, problems: list[Problem]) -> dict[str, Given]:
     """The variables of a Dataset, one of ours or not, decoded or not; coordinates of other dimensions than rows are left alone."""
     givens: dict[str, Given] = {}
@@ -111,4 +117,9 @@ def _by_meaning(column: Column, values: np.ndarray, attributes: dict[str, Any]) 
         return values
     place_of = {value: place for place, value in enumerate(theirs.values())}
     found, places = np.unique(values, return_inverse=True)
-    return Labels(np.array([place_of.get(value, -1) for value in found.tolist()], np.int32)[places], tuple(theirs))
+    meanings = list(theirs)
+    for value in found.tolist():
+        if value not in place_of:
+            place_of[value] = len(meanings)
+            meanings.append(f"code {value}")  # means nothing to them, and so is no null but refused
+    return Labels(np.array([place_of[value] for value in found.tolist()], np.int32)[places], tuple(meanings))
