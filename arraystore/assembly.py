@@ -13,13 +13,14 @@ from arraystore.errors import Corrupt
 from arraystore.index import ChunkTable, ZoneIndex
 from arraystore.plan import NOTHING, Part, Runs, Take, plan_fetches, plan_takes, run, tidy_runs
 from arraystore.pool import Job, default_threads, run_jobs, run_small_jobs
+from arraystore.reuse import allocate
 from arraystore.rows import Rows, empty
 from arraystore.storage.base import Storage
 from layouts.schema import Column, Kind, Schema
 
-SMALL_BYTES = 1 << 20  # decoded; handing less than this to other threads costs more than it saves
+SMALL_BYTES = 3 << 20  # decoded; handing less than this to other threads costs more than it saves
 JOBS_PER_THREAD = 8
-JOB_BYTES = (1 << 16, 1 << 22)  # stored; at least and at most
+JOB_BYTES = (1 << 16, 1 << 21)  # stored; at least and at most
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -96,7 +97,7 @@ class _Result:
         else:
             self._add_rows(name, column.dtype, column)
         if any(name not in source.arrays or f"{name}_valid" in source.arrays for source in self._sources):
-            valid = self.arrays[f"{name}_valid"] = np.empty(self._total, np.bool_)
+            valid = self.arrays[f"{name}_valid"] = allocate((self._total,), "bool")
             for source, target in zip(self._sources, self._targets, strict=False):
                 if not self._put(source, f"{name}_valid", source.runs, valid, target):
                     valid[target : target + source.runs.count] = name in source.arrays
@@ -114,7 +115,7 @@ class _Result:
 
     def _add_rows(self, name: str, dtype: str, column: Column) -> None:
         inner = () if column.levels is None else (column.levels,)
-        out = self.arrays[name] = np.empty((self._total, *inner), dtype)
+        out = self.arrays[name] = allocate((self._total, *inner), dtype)
         codes = self._unite_labels(column) if column.kind is Kind.DICTIONARY else [None] * len(self._sources)
         for source, target, each in zip(self._sources, self._targets, codes, strict=False):
             if not self._put(source, name, source.runs, out, target, each):
@@ -123,7 +124,7 @@ class _Result:
     def _add_bytes(self, name: str) -> None:
         runs = [_byte_runs(source, name) for source in self._sources]
         targets = self._byte_targets[name] = list(accumulate((each.count for each in runs), initial=0))
-        out = self.arrays[name] = np.empty(targets[-1], np.uint8)
+        out = self.arrays[name] = allocate((targets[-1],), "uint8")
         for source, target, each in zip(self._sources, targets, runs, strict=False):
             self._put(source, name, each, out, target)
 
@@ -163,7 +164,9 @@ def fill(storage: Storage, fills: Iterable[Fill], threads: int | None = None) ->
     stored = decoded = 0
     for each in fills:
         takes = plan_takes(each.runs, each.table, each.target) if len(each.runs.starts) else []
-        if takes := [take for take in takes if not _copied(each, take)]:
+        if each.source.decoded:
+            takes = [take for take in takes if not _copied(each, take)]
+        if takes:
             planned.append((each, takes))
             stored += int(each.table.length[takes[0].chunk : takes[-1].chunk + 1].sum(dtype=np.int64))
             decoded += len(takes) * each.table.chunk_bytes

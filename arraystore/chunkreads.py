@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arraystore.codec import decode_chunk
+from arraystore.codec import STOPS_EARLY, decode_chunk
 from arraystore.errors import Corrupt, NotFound
 from arraystore.index import ChunkTable
-from arraystore.plan import Fetch, Take, plan_fetches, plan_takes, run
+from arraystore.plan import Fetch, Place, Take, plan_fetches, plan_takes, run
 from arraystore.pool import map_in_order
 from arraystore.storage.base import Storage
 
@@ -34,38 +34,33 @@ def fetch_into(storage: Storage, prefix: str, fetch: Fetch, out: np.ndarray, cod
     """Read what is planned of one object, and put it where it belongs in `out`."""
     table = fetch.table
     name = f"{prefix}/{table.object_name(fetch.shard)}"
-    ranges = fetch.ranges
+    ranges, places = fetch.ranges()
     try:
         pieces = storage.get_ranges(name, ranges)
     except NotFound as error:
         raise Corrupt(f"{name}: the object is missing, though a commit names its segment") from error
-    at = iter(zip(ranges, pieces, strict=True))
-    (start, stop), piece = next(at)
-    for take in fetch.takes:
-        offset = int(table.offset[take.chunk])
-        if offset >= stop:
-            (start, stop), piece = next(at)
-        stored = piece[offset - start : offset - start + int(table.length[take.chunk])]
+    for take, place in zip(fetch.takes, places, strict=True):
         target = out[take.target : take.target + take.elements]
         try:
-            _decode(table, take, stored, target)
+            _decode(table, take, place, pieces[place.range][place.start : place.start + place.length], target)
             if codes is not None:
                 codes.apply(target)
         except Corrupt as error:
             raise Corrupt(f"{name}: chunk {take.chunk} is damaged: {error}") from error
 
 
-def _decode(table: ChunkTable, take: Take, stored: bytes, target: np.ndarray) -> None:
-    length, checksum = int(table.length[take.chunk]), int(table.crc32c[take.chunk])
-    if len(stored) != length:
-        raise Corrupt(f"the object ends after {len(stored)} of its {length} bytes")
+def _decode(table: ChunkTable, take: Take, place: Place, stored: bytes, target: np.ndarray) -> None:
+    if len(stored) != place.length:
+        raise Corrupt(f"the object ends after {len(stored)} of its {place.length} bytes")
     entry = table.entry
     if take.elements == entry.chunk and target.dtype == entry.dtype:
-        decode_chunk(entry.codec, stored, checksum, target)
-    else:
-        whole = np.empty((entry.chunk, *entry.shape[1:]), entry.dtype)
-        decode_chunk(entry.codec, stored, checksum, whole)
-        target[...] = whole[take.source]
+        decode_chunk(entry.codec, stored, place.crc32c, target)
+        return
+    beginning = entry.codec in STOPS_EARLY
+    needed = (take.source.stop if isinstance(take.source, slice) else int(take.source[-1]) + 1) if beginning else entry.chunk
+    decoded = np.empty((needed, *entry.shape[1:]), entry.dtype)
+    decode_chunk(entry.codec, stored, place.crc32c, decoded, beginning=beginning)
+    target[...] = decoded[take.source]
 
 
 def iter_chunks(storage: Storage, prefix: str, table: ChunkTable, threads: int | None = None) -> Iterator[np.ndarray]:
@@ -74,7 +69,7 @@ def iter_chunks(storage: Storage, prefix: str, table: ChunkTable, threads: int |
 
     def decode(fetch: Fetch) -> list[np.ndarray]:
         base = fetch.takes[0].target
-        takes = tuple(take._replace(target=take.target - base) for take in fetch.takes)
+        takes = [take._replace(target=take.target - base) for take in fetch.takes]
         out = np.empty((sum(take.elements for take in takes), *table.entry.shape[1:]), table.entry.dtype)
         fetch_into(storage, prefix, replace(fetch, takes=takes), out)
         return [out[take.target : take.target + take.elements] for take in takes]

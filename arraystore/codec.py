@@ -19,6 +19,7 @@ from arraystore.errors import Corrupt
 from layouts.codecs import CodecSpec
 
 CHECKSUM_BYTES = 4
+RESIDUE = 0x48674BC7  # the CRC-32C of any bytes followed by their own CRC-32C
 BLOSC_HEADER_BYTES = 16
 PAGE_ELEMENTS = 262_144
 
@@ -35,20 +36,19 @@ def encode_chunk(spec: CodecSpec, elements: np.ndarray) -> tuple[bytes, int]:
     return payload + checksum.to_bytes(CHECKSUM_BYTES, "little"), checksum
 
 
-def decode_chunk(codec: str, stored: bytes, checksum: int, out: np.ndarray) -> None:
+def decode_chunk(codec: str, stored: bytes, checksum: int, out: np.ndarray, *, beginning: bool = False) -> None:
     """Fill `out` (contiguous, of the chunk's dtype and size) from a chunk's stored bytes, or raise `Corrupt`.
 
-    The bytes must end with `checksum`, have that checksum, and hold exactly as many elements as `out`. After an error
-    the contents of `out` are undefined.
+    The bytes must end with `checksum`, have that checksum, and hold exactly as many elements as `out`; or at least as
+    many, if only the chunk's `beginning` is wanted of a codec in `STOPS_EARLY`. After an error the contents of `out` are
+    undefined.
     """
-    payload = stored[:-CHECKSUM_BYTES]
-    found = int.from_bytes(stored[-CHECKSUM_BYTES:], "little")
-    if len(stored) < CHECKSUM_BYTES or found != checksum:
+    if (found := int.from_bytes(stored[-CHECKSUM_BYTES:], "little")) != checksum or len(stored) < CHECKSUM_BYTES:
         raise Corrupt(f"it ends with the checksum {found:08x} where its index says {checksum:08x}")
-    if (computed := crc32c(payload)) != checksum:
-        raise Corrupt(f"its bytes have the checksum {computed:08x} where its index says {checksum:08x}")
+    if crc32c(stored) != RESIDUE:
+        raise Corrupt(f"its bytes don't have the checksum {checksum:08x} that they end with")
     try:
-        DECODERS[codec](payload, out.reshape(-1))
+        (STOPS_EARLY if beginning else DECODERS)[codec](stored, out.reshape(-1))
     except Corrupt:
         raise
     except (KeyboardInterrupt, SystemExit, MemoryError):
@@ -84,24 +84,32 @@ def _encode_zstd(configuration: Mapping[str, Any], elements: np.ndarray) -> byte
     return stored
 
 
-def _decode_pcodec(payload: bytes, out: np.ndarray) -> None:
-    progress = standalone.simple_decompress_into(payload, out)
+def _decode_pcodec(stored: bytes, out: np.ndarray) -> None:
+    progress = standalone.simple_decompress_into(stored, out)
     if progress.n_processed != out.size or not progress.finished:
         more = "" if progress.finished else " and then more"
         raise Corrupt(f"it holds {progress.n_processed} elements{more}, where {out.size} belong")
 
 
-def _decode_blosc(payload: bytes, out: np.ndarray) -> None:
+def _decode_pcodec_beginning(stored: bytes, out: np.ndarray) -> None:
+    done = standalone.simple_decompress_into(stored, out).n_processed
+    if done != out.size:
+        raise Corrupt(f"it holds {done} elements, where {out.size} or more belong")
+
+
+def _decode_blosc(stored: bytes, out: np.ndarray) -> None:
     # blosc itself never looks at how many bytes it was given, only at what they say of themselves
-    decoded, stored = int.from_bytes(payload[4:8], "little"), int.from_bytes(payload[12:16], "little")
-    if len(payload) < BLOSC_HEADER_BYTES or decoded != out.nbytes or stored != len(payload):
-        raise Corrupt(f"it says {stored} bytes become {decoded}, where {len(payload)} are to become {out.nbytes}")
-    blosc.decompress(payload, out)
+    size = len(stored) - CHECKSUM_BYTES
+    told_out, told_size = int.from_bytes(stored[4:8], "little"), int.from_bytes(stored[12:16], "little")
+    if size < BLOSC_HEADER_BYTES or told_out != out.nbytes or told_size != size:
+        raise Corrupt(f"it says {told_size} bytes become {told_out}, where {size} are to become {out.nbytes}")
+    blosc.decompress(stored, out)
 
 
-def _decode_zstd(payload: bytes, out: np.ndarray) -> None:
-    if (decoded := _zstd_content_bytes(payload)) != out.nbytes:
-        raise Corrupt(f"it says it holds {decoded} bytes, where {out.nbytes} belong")
+def _decode_zstd(stored: bytes, out: np.ndarray) -> None:
+    payload = stored[:-CHECKSUM_BYTES]
+    if (told := _zstd_content_bytes(payload)) != out.nbytes:
+        raise Corrupt(f"it says it holds {told} bytes, where {out.nbytes} belong")
     zstd.decompress(payload, out)
 
 
@@ -124,3 +132,4 @@ ENCODERS: Mapping[str, Callable[[Mapping[str, Any], np.ndarray], bytes]] = {
     "zstd": _encode_zstd,
 }
 DECODERS: Mapping[str, Decode] = {"pcodec": _decode_pcodec, "blosc": _decode_blosc, "zstd": _decode_zstd}
+STOPS_EARLY: Mapping[str, Decode] = {"pcodec": _decode_pcodec_beginning}

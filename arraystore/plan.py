@@ -203,40 +203,53 @@ def _spread(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
     return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
 
 
+class Place(NamedTuple):
+    """Where a chunk's bytes lie in what was fetched: in which range of it, and from where in that; and their checksum."""
+
+    range: int
+    start: int
+    length: int
+    crc32c: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """One request for neighbouring chunks of one object, and what is done with them."""
+    """One request for chunks of one object, and what is done with them."""
 
     table: ChunkTable
     shard: int
-    takes: tuple[Take, ...]
+    takes: Sequence[Take]
 
-    @property
-    def ranges(self) -> list[tuple[int, int]]:
-        """The bytes to read, chunks that touch each other in one range."""
+    def ranges(self) -> tuple[list[tuple[int, int]], list[Place]]:
+        """The bytes to read, chunks that touch each other in one range; and where each take's chunk lies in them."""
+        chunks = [take.chunk for take in self.takes]
+        columns = (self.table.offset[chunks].tolist(), self.table.length[chunks].tolist(), self.table.crc32c[chunks].tolist())
         ranges: list[tuple[int, int]] = []
-        for take in self.takes:
-            start = int(self.table.offset[take.chunk])
-            stop = start + int(self.table.length[take.chunk])
-            if ranges and ranges[-1][1] == start:
-                ranges[-1] = (ranges[-1][0], stop)
-            else:
-                ranges.append((start, stop))
-        return ranges
+        places: list[Place] = []
+        start = stop = -1
+        for offset, length, checksum in zip(*columns, strict=True):
+            if offset != stop:
+                ranges.append((offset, offset))
+                start = offset
+            stop = offset + length
+            ranges[-1] = (start, stop)
+            places.append(Place(len(ranges) - 1, offset - start, length, checksum))
+        return ranges, places
 
 
 def plan_fetches(table: ChunkTable, takes: Sequence[Take], at_most_bytes: int) -> list[Fetch]:
     """Group ascending takes by object, and cut groups where they pass a size, so that threads find work to share."""
     per_shard = table.entry.shard // table.entry.chunk
+    lengths = table.length[[take.chunk for take in takes]].tolist() if takes else []
     fetches: list[Fetch] = []
-    begun, size = 0, 0
-    for place, take in enumerate(takes):
-        if place > begun and (take.chunk // per_shard != takes[begun].chunk // per_shard or size >= at_most_bytes):
-            fetches.append(Fetch(table=table, shard=takes[begun].chunk // per_shard, takes=tuple(takes[begun:place])))
+    begun = size = 0
+    for place, (take, length) in enumerate(zip(takes, lengths, strict=True)):
+        if place > begun and (size >= at_most_bytes or take.chunk // per_shard != takes[begun].chunk // per_shard):
+            fetches.append(Fetch(table=table, shard=takes[begun].chunk // per_shard, takes=takes[begun:place]))
             begun, size = place, 0
-        size += int(table.length[take.chunk])
+        size += length
     if begun < len(takes):
-        fetches.append(Fetch(table=table, shard=takes[begun].chunk // per_shard, takes=tuple(takes[begun:])))
+        fetches.append(Fetch(table=table, shard=takes[begun].chunk // per_shard, takes=takes[begun:]))
     return fetches
 
 

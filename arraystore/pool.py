@@ -4,6 +4,7 @@ Because callers work too, a read or write from within a pool thread can't wait f
 caller's thread.
 """
 
+import functools
 import os
 import threading
 from collections import deque
@@ -13,7 +14,7 @@ from time import perf_counter
 
 MOST_THREADS = 64
 HELPERS_WHILE_WAITING = 16
-SLOW_JOB_SECONDS = 0.002
+SLOW_JOB_SECONDS = 0.005
 
 type Job = Callable[[], None]
 
@@ -21,8 +22,9 @@ _guard = threading.Lock()
 _executor: ThreadPoolExecutor | None = None
 
 
+@functools.cache
 def default_threads() -> int:
-    """The number of processors."""
+    """The number of processors, asked for once: asking takes as long as decoding a chunk."""
     return os.cpu_count() or 1
 
 
