@@ -156,11 +156,15 @@ def _imported(pa: ModuleType, data: Any) -> Any:
 
 def _plain(pa: ModuleType, values: Any, *, encode: bool) -> Any:
     """One contiguous array of a type that `_given` knows; only its offsets or codes are converted."""
+    import pyarrow.compute as pc
+
     kinds = pa.types
+    # Joining chunks fails on an empty one that came through a stream with an offset.
+    values = pa.chunked_array([chunk for chunk in values.chunks if len(chunk)], values.type)
     if isinstance(values.type, pa.BaseExtensionType):
         values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
     if kinds.is_run_end_encoded(values.type):
-        values = pa.chunked_array([chunk.run_end_decode() for chunk in values.chunks], values.type.value_type)
+        values = pa.chunked_array([pc.run_end_decode(chunk) for chunk in values.chunks], values.type.value_type)
     if kinds.is_dictionary(values.type):
         is_text = _is_text(kinds, values.type.value_type)
         values = values.unify_dictionaries() if is_text else values.cast(values.type.value_type)
