@@ -183,6 +183,9 @@ def check_entry(index: ZoneIndex, entry: SegmentEntry, schema: Schema, where: st
     ):
         if found != wanted:
             raise Corrupt(f"{where}: its {what} is {found!r}, where the commit says {wanted!r}")
+    stored = sum(int(table.length.sum(dtype=np.int64)) for table in index.tables.values())
+    if stored >= entry.bytes:
+        raise Corrupt(f"{where}: its chunks have {stored} bytes, where the commit says {entry.bytes} with all that is around them")
     if index.schema is not schema and index.schema != schema:
         raise Corrupt(f"{where}: its schema isn't the one that the commit names")
 
