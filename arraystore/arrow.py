@@ -124,7 +124,7 @@ def givens_from_stream(data: Any, schema: Schema, problems: list[Problem]) -> di
     pa = pyarrow()
     try:
         table = pa.RecordBatchReader.from_stream(data).read_all()
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
         raise InvalidInput(Problem("data", f"this Arrow stream can't be read as a table: {error}")) from error
     names = table.column_names
     problems += repeated_names(names)
@@ -143,14 +143,16 @@ def given_from_arrow(name: str, data: Any, *, encode: bool = False) -> Given:
     pa = pyarrow()
     try:
         values = data if isinstance(data, pa.ChunkedArray) else _imported(pa, data)
-        return _given(pa, _plain(pa, values, encode=encode))
+        return _given(pa, _plain(pa, values, encode=encode)) if len(values) else all_null(0)
     except InvalidInput as error:
         raise InvalidInput(Problem(f"column {name!r}", problem.what) for problem in error.problems) from error
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
         raise InvalidInput(Problem(f"column {name!r}", f"this Arrow array can't be taken: {error}")) from error
 
 
 def _imported(pa: ModuleType, data: Any) -> Any:
+    if hasattr(data, "to_arrow"):  # Series of older polars stream times as integers
+        data = data.to_arrow()
     return pa.chunked_array(data) if hasattr(data, "__arrow_c_stream__") else pa.chunked_array([pa.array(data)])
 
 
