@@ -59,7 +59,7 @@ def widens(before: str, after: str) -> bool:
     if "b" in (old.kind, new.kind):
         return False
     if old.kind != "f" and new.kind == "f":
-        return old.itemsize * 8 - (old.kind == "i") <= _EXACT_INTEGER_BITS[after]
+        return old.itemsize * 8 <= _EXACT_INTEGER_BITS[after]
     return np.can_cast(old, new, "safe")
 
 

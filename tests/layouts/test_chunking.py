@@ -62,6 +62,10 @@ def test_a_day_of_thirty_million_rows_is_one_shard_and_a_full_segment_a_few():
     assert shards(SEGMENT_ROWS - 1) == 2
 
 
+def test_an_element_larger_than_half_a_shard_has_one_of_its_own():
+    assert shard_length(10, 1, 200 << 20) == 1
+
+
 def test_the_limits_are_those_of_the_format():
     assert (CHUNK_BYTES, PAYLOAD_CHUNK_BYTES, SHARD_BYTES) == (262_144, 1_048_576, 268_435_456)
     assert (SEGMENT_ROWS, TAIL_BYTES, TAIL_COUNT, TAIL_TOTAL_BYTES) == (67_108_864, 131_072, 256, 1_048_576)

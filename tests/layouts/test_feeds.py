@@ -142,6 +142,7 @@ def test_prices_and_sizes_tell_their_places_or_become_decimals(make, prices, siz
         **dict.fromkeys(sizes, 3),
     }
     assert {column.dtype for column in told.columns if column.name in prices | sizes} == {"float64"}
+    assert {column.places for column in make(decimals=(0, 0)).columns if column.kind == "decimal"} == {0}
     assert make(decimal_places=3) == make(decimal_places=(3, 3))
     assert [column.nullable for column in exact.columns] == [column.nullable for column in make().columns]
 
