@@ -1,14 +1,16 @@
 """Files kept beside the rows: streamed, checked block by block, versioned like rows (FORMAT.md section 11)."""
 
+import errno
 import hashlib
 import io
 import mimetypes
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import google_crc32c
 import msgspec
@@ -35,26 +37,38 @@ class ArtifactIndex(msgspec.Struct, frozen=True):
     tables: dict[str, ArrayRef]
 
 
-def open_source(source: ArtifactSource, name: str | None) -> tuple[BinaryIO, str]:
-    """A readable stream and the name to keep it under; raises before anything is written."""
+@contextmanager
+def open_source(source: ArtifactSource, name: str | None) -> Iterator[tuple[BinaryIO, str]]:
+    """A readable stream and the name to keep it under; raises before anything is written, and closes only what it opened."""
     if isinstance(source, bytes | bytearray | memoryview):
-        stream: BinaryIO = io.BytesIO(source)
+        yield io.BytesIO(source), _checked_name(name)
     elif isinstance(source, str | os.PathLike):
         path = Path(source)
-        name = name or path.name
+        name = _checked_name(name or path.name)
         try:
+            if path.exists() and not path.is_file():
+                raise OSError(errno.EINVAL, "it isn't a regular file")  # opening a FIFO would wait for somebody to write
             stream = path.open("rb")
-        except OSError as error:
-            msg = f"{path} can't be read ({error.strerror}): pass an existing file, bytes, or an open binary file"
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            msg = f"{str(path)!r} can't be read ({why}): pass an existing file, bytes, or an open binary file"
             raise InvalidInput(msg, "file") from error
+        with stream:
+            yield stream, name
+    elif callable(getattr(source, "read", None)):
+        yield source, _checked_name(name or Path(str(getattr(source, "name", ""))).name or None)
     else:
-        stream = source
-        name = name or Path(str(getattr(source, "name", ""))).name or None
-    if not name or len(name.encode()) > NAME_LIMIT_BYTES or "\0" in name:
-        stream.close()
-        msg = f"{name!r} isn't a name for an artifact: pass name= with 1 to {NAME_LIMIT_BYTES} bytes and no NUL"
-        raise InvalidInput(msg, "name")
-    return stream, name
+        raise InvalidInput(f"a {type(source).__name__} isn't a file: pass a path, bytes, or an open binary file", "file")
+
+
+def _checked_name(name: str | None) -> str:
+    try:
+        if isinstance(name, str) and 0 < len(name.encode()) <= NAME_LIMIT_BYTES and "\0" not in name:
+            return str(name)
+    except UnicodeEncodeError:
+        pass
+    msg = f"{name!r} isn't a name for an artifact: pass name= with 1 to {NAME_LIMIT_BYTES} bytes of UTF-8 and no NUL"
+    raise InvalidInput(msg, "name")
 
 
 def write_artifact(batch: Batch, prefix: str, base_version: int, source: BinaryIO, name: str, media_type: str | None) -> ArtifactEntry:
@@ -63,7 +77,7 @@ def write_artifact(batch: Batch, prefix: str, base_version: int, source: BinaryI
     whole, checksums = hashlib.sha256(), []
 
     def blocks() -> Iterator[bytes]:
-        while block := source.read(BLOCK_BYTES):
+        while block := _read_block(source):
             whole.update(block)
             checksums.append(google_crc32c.value(block))
             yield block
@@ -72,8 +86,19 @@ def write_artifact(batch: Batch, prefix: str, base_version: int, source: BinaryI
     refs, pieces = pack_arrays({"crc32c": np.array(checksums, dtype=np.uint32)})
     index, digest = encode_record("index", ArtifactIndex(size, whole.hexdigest(), BLOCK_BYTES, refs), pieces)
     batch.put(f"{prefix}/_artifacts/{artifact}/_index", index)
-    guessed = media_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    suffix = Path(name).suffix  # alone: a whole name would be taken for a URL, and perhaps for a wrong one
+    guessed = media_type or mimetypes.guess_type(f"_{suffix}")[0] or "application/octet-stream"
     return ArtifactEntry(name=name, artifact=artifact, bytes=size, sha256=whole.hexdigest(), index=digest, media_type=guessed)
+
+
+def _read_block(source: BinaryIO) -> bytes:
+    try:
+        block: Any = source.read(BLOCK_BYTES)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"it can't be read ({error}): pass an existing file, bytes, or an open binary file", "file") from error
+    if not isinstance(block, bytes | bytearray | memoryview):
+        raise InvalidInput(f"reading it gives {type(block).__name__} where bytes are wanted: open it as binary, and blocking", "file")
+    return bytes(block)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A dataset as its writers have it: each call here makes the next version, or raises before anything is written."""
 
-import mimetypes
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,7 +9,7 @@ from arraystore import arguments
 from arraystore.arguments import IntervalLike
 from arraystore.artifacts import ArtifactSource, open_source, write_artifact
 from arraystore.commit import ArtifactEntry, Pin
-from arraystore.errors import InvalidInput, WindowClosed
+from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, WindowClosed
 from arraystore.intake import rows_from
 from arraystore.log import Draft, Log, draft_commit
 from arraystore.place import Place
@@ -17,7 +17,8 @@ from arraystore.state import State
 from arraystore.view import DatasetView
 from arraystore.writer import Request, Writer
 from layouts.classes import Action
-from layouts.schema import Schema
+from layouts.evolution import schema_change_problems
+from layouts.schema import Schema, parse_schema
 
 type PinCheck = Callable[[Iterable[Pin]], None]
 
@@ -42,11 +43,18 @@ class Dataset(DatasetView):
     def __init__(self, place: Place, log: Log, state: State, check_pins: PinCheck) -> None:
         super().__init__(place, log, state)
         self._check_pins = check_pins
+        self._guard = threading.Lock()
 
     def refresh(self) -> Self:
         """Move this handle to the newest version, and return it."""
-        self._state = self._log.head()
+        self._move(self._log.head())
         return self
+
+    def _move(self, state: State) -> None:
+        """Never back: of two threads that write, the one that is late has seen less."""
+        with self._guard:
+            if state.version > self._state.version:
+                self._state = state
 
     def append(
         self,
@@ -90,15 +98,15 @@ class Dataset(DatasetView):
         request = Request(
             operation="append",
             role=self._place.role.value,
-            rows=rows_from(data, schema or self._schema_for(window)),
+            rows=rows_from(data, self._schema_for(window, schema)),
             window=None if window is None else self._on_disk(window),
             coverage=arguments.coverage(coverage),
             completeness=arguments.completeness(completeness),
             reopen=reopen,
             inputs=arguments.inputs(inputs),
             token=arguments.token(token),
-            window_attributes=window_attributes or {},
-            reason=reason,
+            window_attributes=arguments.json_object(window_attributes, "window_attributes"),
+            reason=arguments.text(reason, "reason"),
         )
         return self.commit(request)
 
@@ -119,9 +127,6 @@ class Dataset(DatasetView):
         All rows must lie in the window. `Conflict` if another writer changed the window after this handle's version.
         """
         self._place.require(Action.REPLACE)
-        if not reason:
-            msg = "a correction needs a reason: pass reason='…'"
-            raise InvalidInput(msg, "reason")
         self._window(window)
         request = Request(
             operation="replace",
@@ -133,8 +138,8 @@ class Dataset(DatasetView):
             replaces=self.version,
             inputs=arguments.inputs(inputs),
             token=arguments.token(token),
-            window_attributes=window_attributes or {},
-            reason=reason,
+            window_attributes=arguments.json_object(window_attributes, "window_attributes"),
+            reason=arguments.text(reason, "reason", empty=False),
         )
         return self.commit(request)
 
@@ -156,10 +161,10 @@ class Dataset(DatasetView):
             role=self._place.role.value,
             window=None if window is None else self._on_disk(window),
             completeness=arguments.completeness(completeness),
-            reopen=completeness is None,
-            attributes=attributes or {},
-            window_attributes=window_attributes or {},
-            reason=reason,
+            reopen=True,
+            attributes=arguments.json_object(attributes, "attributes"),
+            window_attributes=arguments.json_object(window_attributes, "window_attributes"),
+            reason=arguments.text(reason, "reason"),
         )
         return self.commit(request)
 
@@ -169,20 +174,20 @@ class Dataset(DatasetView):
         """Keep a file beside the rows (a path, bytes, or an open binary file); a new one of the same name is its next version."""
         self._place.require(Action.WRITE)
         pins = arguments.inputs(inputs)
-        stream, name = open_source(file, name)
-        media_type = media_type or mimetypes.guess_type(name)[0]
-        with stream:
-            self._state = self._log.head()
-            self._refuse_sealed(self._state)
+        if media_type is not None:
+            arguments.text(media_type, "media_type", empty=False)
+        with open_source(file, name) as (stream, known_as):
+            state = self._log.head()
+            self._refuse_sealed(state)
+            self._check_pins(pins)
             with self._log.storage.batch() as batch:
-                entry = write_artifact(batch, self._place.path, self._state.version, stream, name, media_type)
+                entry = write_artifact(batch, self._place.path, state.version, stream, known_as, media_type)
 
         def decide(state: State) -> Draft:
             self._refuse_sealed(state)
             return Draft(draft_commit("artifact", self._place.role.value, artifacts=(entry,), inputs=pins))
 
-        self._check_pins(pins)
-        self._state = self._log.publish(decide)
+        self._move(self._log.publish(decide))
         return entry
 
     def _refuse_sealed(self, state: State) -> None:
@@ -190,10 +195,23 @@ class Dataset(DatasetView):
             msg = f"{self._place} is sealed: write to a new dataset"
             raise WindowClosed(msg)
 
-    def _schema_for(self, window: str | None) -> Schema:
-        if self._state.schema is None and window is not None and window in self.windows():
-            return self.schema_of(window)
-        return self.schema
+    def _schema_for(self, window: str | None, given: Schema | None) -> Schema:
+        """The schema of the rows to add: the dataset's own, or in a dataset of several series that of the series."""
+        if self._state.schema is not None:
+            for name, value in (("window", window), ("schema", given)):
+                if value is not None:
+                    raise InvalidInput(f"{self._place} has one schema and finds the windows of rows by their times: leave it out", name)
+            return self.schema
+        if window is None:
+            raise InvalidInput(f"{self._place} keeps several series: name the one that these rows belong to", "window")
+        present = self.schema_of(window) if arguments.text(window, "window", empty=False) in self.windows() else None
+        if given is None and present is None:
+            raise InvalidInput(f"{self._place} has no series {window!r} yet: pass the schema of its rows", "schema")
+        if given is None or present is None:
+            return present or parse_schema(given)  # type: ignore[arg-type]
+        if problems := schema_change_problems(present, parse_schema(given)):
+            raise InvalidInput(problems)
+        return given
 
     def commit(self, request: Request) -> Receipt:
         """Carry out a request that has been checked; for the surfaces of this package."""
@@ -201,10 +219,22 @@ class Dataset(DatasetView):
         if request.says_nothing:
             return Receipt(self.version, 0, (), self.pin())
         self._check_pins(request.inputs)
-        self._state, windows = Writer(self._log).commit(request)
-        self._check_pins(request.inputs)  # Retention may have taken them until the commit named them.
+        state, windows = Writer(self._log).commit(request)
+        self._move(state)
+        self._recheck(request.inputs, state)
         if windows is not None or request.token is None:
-            return Receipt(self.version, rows, windows or (), self.pin())
-        first, _, digest, _ = self._log.record(self._state.writers[request.token[0]][1])
-        pin = Pin(storage_class=self.storage_class, key=self.key, dataset=self.uuid, version=first.version, digest=digest)
-        return Receipt(first.version, rows, tuple(change.window for change in first.windows), pin, repeated=True)
+            return Receipt(state.version, rows, windows or (), self._pin_of(state.version, state.digest))
+        first, _, digest, _ = self._log.record(state.writers[request.token[0]][1])
+        touched = tuple(change.window for change in first.windows)
+        return Receipt(first.version, rows, touched, self._pin_of(first.version, digest), repeated=True)
+
+    def _recheck(self, pins: Iterable[Pin], state: State) -> None:
+        """Retention may have taken what pins name until the commit named it."""
+        try:
+            self._check_pins(pins)
+        except ArrayStoreError as error:
+            msg = f"{self._place}: version {state.version} is committed, but whether its inputs are still kept is unknown: {error}"
+            raise CommitUnknown(msg) from error
+
+    def _pin_of(self, version: int, digest: str) -> Pin:
+        return Pin(storage_class=self.storage_class, key=self.key, dataset=self.uuid, version=version, digest=digest)
