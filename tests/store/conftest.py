@@ -1,7 +1,7 @@
 """Stores on every kind of storage, and a little market data to put into them."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class _Buckets:
 
 
 @pytest.fixture(params=["memory", "local", "bucket", "bucket-on-disk"])
-def open_as(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenAs]:
+def open_as(request: pytest.FixtureRequest, tmp_path: Path) -> OpenAs:
     """Opens one and the same store as any role."""
     kind = request.param
     if kind == "memory":
@@ -58,7 +58,7 @@ def open_as(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenAs]:
             return MemoryStore() if kind == "bucket" else LocalStore(str(tmp_path / place.replace("/", "_").replace(":", "_")), mkdir=True)
 
         url, options = "s3://bucket/prefix", {"opener": _Buckets(make)}
-    yield lambda role: arraystore.open_store(url, role=role, create=True, **options)  # type: ignore[arg-type]
+    return lambda role: arraystore.open_store(url, role=role, create=True, **options)  # type: ignore[arg-type]
 
 
 @pytest.fixture

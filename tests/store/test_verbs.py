@@ -69,9 +69,14 @@ def test_a_run_keeps_its_series_apart_and_is_sealed_in_one_commit(trades: arrays
 
 def test_a_run_that_raises_is_failed_and_sealed(root: Path) -> None:
     store = arraystore.open_store(root, role="backtesting")
-    with pytest.raises(ZeroDivisionError), store.experiments.run("grid", "run-2") as run:
-        run.write("equity", equity(3))
-        _ = 1 / 0
+
+    def fail() -> None:
+        with store.experiments.run("grid", "run-2") as run:
+            run.write("equity", equity(3))
+            _ = 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     dataset = store.experiments["grid/run-2"]
     assert (dataset.attributes["state"], dataset.attributes["error"]) == ("failed", "ZeroDivisionError: division by zero")
     for call in (
