@@ -13,7 +13,7 @@ from layouts.schema import Column
 from layouts.times import parse_time
 
 BLOCK_ROWS = 1 << 20
-EXACT_INTEGERS = 1 << 53  # up to here every whole number is a float64
+FLOAT_MANTISSAS = 10**15  # up to here a float64 tells its decimal; beyond, several decimals share one
 EXACT_OR_ERROR = decimal.Context(prec=EXACT.prec, traps=[decimal.Inexact, decimal.InvalidOperation, decimal.Overflow])
 
 type Converted = tuple[np.ndarray, np.ndarray | None]
@@ -241,10 +241,13 @@ def _mantissas_of_floats(column: Column, values: np.ndarray, valid: np.ndarray |
             given[~valid[block]] = 0
         with np.errstate(all="ignore"):
             rounded = np.rint(given * scale)
-            survived = (np.abs(rounded) <= EXACT_INTEGERS) & (rounded / scale == given)
+            survived = (np.abs(rounded) <= FLOAT_MANTISSAS) & (rounded / scale == given)
             result[block] = np.where(survived, rounded, 0)
         if not survived.all():
             row = block.start + int(np.argmin(survived))
+            if abs(values[row]) * scale > FLOAT_MANTISSAS:
+                what = f"of which a float tells too few digits for {column.places} places; give text, Decimals or decimal.Decimal"
+                raise refused(column, f"row {row} holds {values[row]}, {what}")
             raise _not_representable(column, row, str(values[row]))
     return result
 

@@ -92,7 +92,7 @@ MOMENTS = {
     "masked": np.ma.MaskedArray([START, 5], [False, True]),
     "series": pd.Series(pd.to_datetime(["2024-01-01", None])),
     "index with a zone": pd.DatetimeIndex(["2024-01-01T01:00", None], tz="Europe/Paris"),
-    "Arrow strings": pd.array(["2024-01-01", None], dtype="str"),
+    "Arrow strings": pd.array(["2024-01-01", None], dtype="string"),
     "DataArray": xr.DataArray(np.array(["2024-01-01", "NaT"], "datetime64[ns]")),
 }
 
@@ -199,7 +199,7 @@ def test_decimals_come_in_every_form(form):
     assert frame.rows.arrays["x"].tolist() == [-123_400, 0]
 
 
-@given(st.integers(0, 18), st.lists(st.integers(-(2**53), 2**53), min_size=1))
+@given(st.integers(0, 18), st.lists(st.integers(-(10**15), 10**15), min_size=1))
 def test_doubles_nearest_to_decimals_become_those_decimals(places, mantissas):
     doubles = np.asarray(Decimals(np.array(mantissas), places))
     assert taken(doubles, kind="decimal", places=places).rows.arrays["x"].tolist() == mantissas

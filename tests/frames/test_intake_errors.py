@@ -114,6 +114,11 @@ def test_what_is_no_moment_is_refused(case):
 DECIMALS = {
     "more places": (["1.25", "1.255"], "row 1 holds '1.255', which isn't a decimal of 2 places with a mantissa of 64 bits; round it"),
     "double between": (np.array([0.5, 0.1 + 0.2]), "row 1 holds 0.30000000000000004, which isn't a decimal of 2 places"),
+    "double of many digits": (
+        np.array([0.5, 1e14]),
+        "row 1 holds 100000000000000.0, of which a float tells too few digits for 2 places; give text",
+    ),
+    "infinite double": (np.array([0.5, np.inf]), "row 1 holds inf"),
     "nan": (np.array([0.5, np.nan]), "row 1 holds nan, which isn't a decimal"),
     "infinite": ([Decimal(1), Decimal("Infinity")], "row 1 holds Decimal('Infinity')"),
     "signalling": ([Decimal(1), Decimal("sNaN")], "row 1 holds Decimal('sNaN')"),
