@@ -105,7 +105,7 @@ def test_a_flipped_bit_anywhere_is_found_and_never_read_as_data(damaged):
     reads = 0
     for name in names(damaged):
         original = damaged.objects[damaged.key(name)]
-        for position in range(0, len(original), 7):
+        for position in range(0, len(original), 13):
             changed = bytearray(original)
             changed[position] ^= 1 << position % 8
             damaged.objects[damaged.key(name)] = bytes(changed)
