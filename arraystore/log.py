@@ -130,6 +130,22 @@ class Log:
             state = fold(state, commit, digest, size, self._key(version))
             yield state
 
+    def commits(self, state: State, after: int = 0) -> list[tuple[Commit, str]]:
+        """Each kept commit after version `after`, and its digest, up to the one that made `state`; each named by the next."""
+        found: list[tuple[Commit, str]] = []
+        for version in range(max(after, self.floor()) + 1, state.version + 1):
+            try:
+                commit, _, digest, _ = self.record(version)
+            except NotFound as error:
+                raise self._missing(state.version, version) from error
+            found.append((commit, digest))
+        named = [commit.previous for commit, _ in found[1:]] + [state.digest]
+        for (commit, digest), wanted in zip(found, named, strict=False):
+            if digest != wanted:
+                msg = f"{self._key(commit.version)}: its digest is {digest}, where the version after it names {wanted}"
+                raise Corrupt(msg)
+        return found
+
     def version_at(self, time_ns: int) -> int:
         """The last version whose running time is at or before `time_ns`; NotFound before the first."""
         low, high = self.floor(), self.head().version

@@ -1,6 +1,7 @@
 """What a version and a window look like from outside."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +70,7 @@ def manifest_of(place: Place, state: WindowState) -> Manifest:
         version=state.version,
         segments=state.segments,
         lineage=state.lineage,
-        attributes=state.attributes,
+        attributes=deepcopy(dict(state.attributes)),
     )
 
 

@@ -160,10 +160,9 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             except NotFound:
                 continue
             now[path] = state.version
-            for number in range(max(seen.get(path, 0), log.floor()) + 1, state.version + 1):
-                commit, _, _, _ = log.record(number)
+            for commit, _ in log.commits(state, after=seen.get(path, 0)):
                 windows = tuple(change.window for change in commit.windows)
-                changes.append(Change(key, commit.dataset, number, windows, commit.operation))
+                changes.append(Change(key, commit.dataset, commit.version, windows, commit.operation))
         return Changes(tuple(changes), msgspec.json.encode({**seen, **now}).decode())
 
     def _keys(self) -> list[tuple[str, ...]]:

@@ -1,7 +1,10 @@
 """A dataset at one version, to read and to look at."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any
+
+import numpy as np
 
 from arraystore import arguments
 from arraystore.arguments import TimeLike
@@ -13,6 +16,7 @@ from arraystore.log import Log
 from arraystore.manifest import Manifest, Version, manifest_of, version_of
 from arraystore.place import Place
 from arraystore.reader import Part, Selection, read
+from arraystore.rows import Rows
 from arraystore.state import State, WindowState
 from arraystore.verify import Finding, verify_dataset
 from arraystore.writer import load_parts
@@ -20,6 +24,9 @@ from layouts.classes import Action
 from layouts.naming import escape, unescape
 from layouts.schema import Schema
 from layouts.times import parse_time
+from layouts.windows import parse_window
+
+type Span = tuple[int | None, int | None]
 
 
 class DatasetView:
@@ -87,7 +94,7 @@ class DatasetView:
     @property
     def attributes(self) -> Mapping[str, Any]:
         """The dataset's attributes at this version."""
-        return dict(self._state.attributes)
+        return deepcopy(dict(self._state.attributes))
 
     @property
     def schema(self) -> Schema:
@@ -108,7 +115,9 @@ class DatasetView:
         A time means the last version whose running time isn't later; versions are exact, times advisory.
         """
         self._place.require(Action.READ)
-        number = version if isinstance(version, int) else self._log.version_at(parse_time(version))
+        if isinstance(version, bool):
+            raise InvalidInput(f"{version!r} is neither a version nor a time", "version")
+        number = int(version) if isinstance(version, int | np.integer) else self._log.version_at(parse_time(version))
         if number < 1:
             msg = f"versions count from 1, not {number}"
             raise InvalidInput(msg, "version")
@@ -117,8 +126,7 @@ class DatasetView:
     def versions(self) -> list[Version]:
         """Every version up to this handle's that is kept, oldest first."""
         self._place.require(Action.READ)
-        records = (self._log.record(number) for number in range(self._log.floor() + 1, self.version + 1))
-        return [version_of(commit, digest) for commit, _, digest, _ in records]
+        return [version_of(commit, digest) for commit, digest in self._log.commits(self._state)]
 
     def windows(self) -> tuple[str, ...]:
         """Names of all windows with rows, coverage or attributes (of an experiment run: its series), in order."""
@@ -132,7 +140,12 @@ class DatasetView:
 
     def manifests(self) -> Iterable[Manifest]:
         """The Dataset Manifests of all windows, in order."""
-        return map(self.manifest, self.windows())
+        view = self._still()
+        return map(view.manifest, view.windows())
+
+    def _still(self) -> "DatasetView":
+        """This version and no other, though another thread may move this handle on meanwhile."""
+        return DatasetView(self._place, self._log, self._state)
 
     def _window(self, window: str) -> WindowState:
         name = self._on_disk(window)
@@ -143,7 +156,7 @@ class DatasetView:
 
     def _on_disk(self, window: str) -> str:
         """What a window is called in records and paths: a series' name is escaped there."""
-        return window if self._state.schema is not None else escape(window)
+        return window if self._state.schema is not None or not isinstance(window, str) else escape(window)
 
     @property
     def rows(self) -> int:
@@ -185,24 +198,42 @@ class DatasetView:
         Returns
         -------
         Frame
-            With `pin`, which says exactly which bytes these are.
+            With `pin`, which says exactly which bytes these are; where a range is of another clock than the axis, or of one series
+            of several, those of the whole version.
         """
         self._place.require(Action.READ)
-        schema = self.schema_of(window) if window is not None else self.schema
-        wanted = arguments.columns(schema, columns)
-        bounds = arguments.bounds(start, end)
-        clock = arguments.clock(schema, clock)
+        span, threads = arguments.bounds(start, end), arguments.threads(threads)
+        view = self._still()
+        schema = view.schema_of(window) if window is not None else view.schema
+        wanted, clock = arguments.columns(schema, columns), arguments.clock(schema, clock)
+        rows = view._rows(schema, span, wanted, clock, window, threads)  # noqa: SLF001 - it is this one
+        named = () if columns is None else wanted
+        return Frame(rows, pin=view.pin(*view._pinned(span, clock, window), columns=named))  # noqa: SLF001
+
+    def _rows(self, schema: Schema, span: Span, columns: tuple[str, ...], clock: str, window: str | None, threads: int | None) -> Rows:
         parts: list[Part] = []
-        for name in [self._on_disk(window)] if window is not None else self.windows():
-            if arguments.overlaps(self._state.summary(name).clocks.get(clock), *bounds):
+        for name in [self._on_disk(window)] if window is not None else self._state.window_names():
+            if arguments.overlaps(self._state.summary(name).clocks.get(clock), *span):
                 parts += load_parts(self._log, self._state, self._state.window(name))
-        selection = Selection(clock=clock if bounds != (None, None) else None, start=bounds[0], stop=bounds[1])
-        rows = read(self._place.storage, parts, schema, selection, columns=wanted, threads=threads).reorder(wanted)
-        return Frame(rows, pin=self.pin(start, end, () if columns is None else wanted))
+        selection = Selection(clock=clock if span != (None, None) else None, start=span[0], stop=span[1])
+        return read(self._place.storage, parts, schema, selection, columns=columns, threads=threads).reorder(columns)
+
+    def _pinned(self, span: Span, clock: str, window: str | None) -> Span:
+        """The range on the axis clock that holds what was read."""
+        if self._state.schema is None or clock != self.schema.axis:
+            return None, None
+        if window is None or window == "whole":
+            return span
+        whole = parse_window(window)
+        start = whole.start if span[0] is None else max(span[0], whole.start)
+        return start, max(start, whole.stop if span[1] is None else min(span[1], whole.stop))
 
     def pin(self, start: TimeLike | None = None, end: TimeLike | None = None, columns: Iterable[str] = ()) -> Pin:
         """What names this version, a range of it on the axis clock, and columns of it, for good."""
         first, last = arguments.bounds(start, end)
+        names = arguments.texts((columns,) if isinstance(columns, str) else columns, "columns")
+        if names and self._state.schema is not None:
+            names = arguments.columns(self.schema, names)
         return Pin(
             storage_class=self.storage_class,
             key=self.key,
@@ -211,7 +242,7 @@ class DatasetView:
             digest=self.digest,
             start=first,
             end=last,
-            columns=tuple(columns),
+            columns=names,
         )
 
     def make_durable(self) -> None:
@@ -221,13 +252,9 @@ class DatasetView:
     def segments(self, window: str | None = None) -> list[str]:
         """Paths, below the class root's URL, of the columnar segments: plain Zarr v3 groups, in read order."""
         self._place.require(Action.READ)
-        names = self.windows() if window is None else (window,)
-        return [
-            f"{self._place.path}/{name}/{entry.segment}"
-            for name in map(self._on_disk, names)
-            for entry in self._state.window(name).segments
-            if entry.segment
-        ]
+        view = self._still()
+        windows = [view._window(name) for name in (view.windows() if window is None else (window,))]  # noqa: SLF001 - it is this one
+        return [f"{self._place.path}/{each.window}/{entry.segment}" for each in windows for entry in each.segments if entry.segment]
 
     def artifacts(self) -> Mapping[str, Artifact]:
         """The files kept beside the rows at this version, by name."""
