@@ -4,24 +4,27 @@ from typing import Any
 
 import msgspec
 
-from arraystore.record import ArrayRef
+from arraystore.record import ArrayRef, Count, Int64
 from layouts.schema import Schema
 
-type Interval = tuple[int, int]
+type Interval = tuple[Int64, Int64]
 
 
 class SegmentEntry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A segment of a window: columnar (`segment` names it) or a tail (`tail` is the version that holds its rows)."""
+    """A segment of a window: columnar (`segment` names it) or a tail (`tail` is the version that holds its rows).
 
-    schema: int
-    rows: int
+    `index` is the digest of the record that leads to its bytes: its `_index`, or the commit that holds it.
+    """
+
+    schema: Count
+    rows: Count
     clocks: dict[str, Interval]
-    bytes: int
+    bytes: Count
     segment: str = ""
     index: str = ""
-    tail: int = 0
-    place: int = 0
-    order: tuple[int, int] = (0, 0)
+    tail: Count = 0
+    place: Count = 0
+    order: tuple[Count, Count] = (0, 0)
 
     @property
     def name(self) -> str | int:
@@ -32,8 +35,8 @@ class SegmentEntry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
 class Tail(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Rows inlined in a commit; `arrays` lie in its body."""
 
-    schema: int
-    rows: int
+    schema: Count
+    rows: Count
     clocks: dict[str, Interval]
     arrays: dict[str, ArrayRef]
     labels: dict[str, list[str]] = {}
@@ -43,7 +46,7 @@ class WindowChange(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     """What a commit does to one window."""
 
     window: str
-    remove: tuple[str | int, ...] = ()
+    remove: tuple[str | Count, ...] = ()
     add: tuple[SegmentEntry, ...] = ()
     tail: Tail | None = None
     coverage: tuple[Interval, ...] = ()
@@ -61,10 +64,10 @@ class Pin(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     storage_class: str = msgspec.field(name="class")
     key: tuple[str, ...]
     dataset: str
-    version: int
+    version: Count
     digest: str
-    start: int | None = None
-    end: int | None = None
+    start: Int64 | None = None
+    end: Int64 | None = None
     columns: tuple[str, ...] = ()
 
 
@@ -73,7 +76,7 @@ class ArtifactEntry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
 
     name: str
     artifact: str
-    bytes: int
+    bytes: Count
     sha256: str
     index: str
     media_type: str = "application/octet-stream"
@@ -82,7 +85,7 @@ class ArtifactEntry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
 class Commit(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The header of a commit record; see FORMAT.md section 6 for each field."""
 
-    version: int
+    version: Count
     dataset: str
     id: str
     previous: str
@@ -90,19 +93,19 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     role: str
     host: str
     process: str
-    time: int
-    running_time: int
-    checkpoint: tuple[int, str] | None = None
+    time: Int64
+    running_time: Int64
+    checkpoint: tuple[Count, str] | None = None
     requires: tuple[str, ...] = ()
     schemas: tuple[Schema, ...] = ()
-    schema: int | None = None
+    schema: Count | None = None
     profile: str = ""
     windows: tuple[WindowChange, ...] = ()
     inputs: tuple[Pin, ...] = ()
-    token: tuple[str, int] | None = None
+    token: tuple[str, Count] | None = None
     artifacts: tuple[ArtifactEntry, ...] = ()
     removed_artifacts: tuple[str, ...] = ()
     attributes: dict[str, Any] = {}
-    segment_floor: int | None = None
+    segment_floor: Count | None = None
     state: str | None = None
     reason: str = ""

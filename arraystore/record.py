@@ -1,13 +1,14 @@
 """The frame around everything we write that isn't Zarr: a checked header and a body of arrays (FORMAT.md section 4)."""
 
 import hashlib
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
-from arraystore.errors import Corrupt
+from arraystore.errors import Corrupt, InvalidInput
 
 FIRST_LINE_LIMIT_BYTES = 200
 HEADER_LIMIT_BYTES = 64 << 20
@@ -15,12 +16,24 @@ BODY_LIMIT_BYTES = 1 << 30
 ALIGNMENT_BYTES = 8
 
 
+#: A number, and a time or signed value, of a record: both fit int64, as whoever reads one counts on.
+type Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+type Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+#: Fixed-width types only: nothing in a record is ever unpickled, nested or of a size its name doesn't tell.
+type Dtype = Annotated[str, msgspec.Meta(pattern=r"^(\|[bui]1|<[iuf][248]|\|S[1-9][0-9]{0,2})\Z")]
+
+
 class ArrayRef(msgspec.Struct, frozen=True):
     """Where an array lies in a record's body."""
 
-    dtype: str
-    shape: tuple[int, ...]
-    offset: int
+    dtype: Dtype
+    shape: tuple[Count, ...]
+    offset: Count
+
+    @property
+    def nbytes(self) -> int:
+        """The array's size, which may be more than there can be."""
+        return np.dtype(self.dtype).itemsize * math.prod(self.shape)
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray], start: int = 0) -> tuple[dict[str, ArrayRef], list[bytes]]:
@@ -44,14 +57,9 @@ def unpack_arrays(refs: Mapping[str, ArrayRef], body: memoryview, where: str) ->
     arrays: dict[str, np.ndarray] = {}
     for name, ref in refs.items():
         try:
-            dtype = np.dtype(ref.dtype)
-            count = 1
-            for length in ref.shape:
-                count *= length
-            if dtype.hasobject or min(ref.shape, default=0) < 0 or ref.offset < 0:
-                raise ValueError(ref)
+            dtype, count = np.dtype(ref.dtype), math.prod(ref.shape)
             arrays[name] = np.frombuffer(body, dtype, count, ref.offset).reshape(ref.shape) if count else np.empty(ref.shape, dtype)
-        except (ValueError, TypeError) as error:
+        except (ValueError, OverflowError) as error:
             msg = f"{where}: array {name!r} is described as {ref}, which its body of {len(body)} bytes can't hold"
             raise Corrupt(msg) from error
     return arrays
@@ -63,8 +71,8 @@ def encode_record(kind: str, header: Any, pieces: list[bytes] = []) -> tuple[byt
     body = b"".join(pieces)
     for name, size, limit in (("header", len(head), HEADER_LIMIT_BYTES), ("body", len(body), BODY_LIMIT_BYTES)):
         if size > limit:
-            msg = f"a {kind} record's {name} of {size} bytes exceeds {limit}: write less at once"
-            raise ValueError(msg)
+            msg = f"its {name} would have {size} bytes, more than {limit}: write less at once"
+            raise InvalidInput(msg, kind)
     digest = hashlib.sha256(head)
     digest.update(body)
     name = digest.hexdigest()
@@ -81,6 +89,8 @@ def decode_record[T](kind: str, data: bytes, header_type: type[T], where: str) -
         if words[2] != b"1":
             raise ValueError(f"record format {words[2]!r} isn't known here")
         head_length, body_length = int(words[4]), int(words[5])
+        if head_length > HEADER_LIMIT_BYTES or body_length > BODY_LIMIT_BYTES:
+            raise ValueError(f"header and body of {head_length} and {body_length} bytes are more than there may be")
         start = len(line) + 1
         if (b"%d %d" % (head_length, body_length)) != b" ".join(words[4:]) or len(data) != start + head_length + body_length:
             raise ValueError(f"{len(data)} bytes, where its first line tells {start} + {words[4]!r} + {words[5]!r}")
@@ -89,7 +99,7 @@ def decode_record[T](kind: str, data: bytes, header_type: type[T], where: str) -
         if digest.encode() != words[3]:
             raise ValueError(f"its digest is {digest}, where its first line tells {words[3].decode(errors='replace')}")
         header = msgspec.json.decode(view[:head_length], type=header_type)
-    except (ValueError, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         msg = f"{where}: damaged {kind} record: {error}"
         raise Corrupt(msg) from error
     return header, view[head_length:], digest
