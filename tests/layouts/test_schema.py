@@ -195,6 +195,11 @@ def test_names_that_are_no_names_are_refused(name):
     assert validate_schema(Schema(name=name, columns=(TIME,)))
 
 
+@pytest.mark.parametrize("places", [0, 18])
+def test_decimals_have_0_to_18_places(places):
+    assert problems_of(Column(name="x", kind="decimal", places=places)) == []
+
+
 def test_a_name_of_64_letters_is_taken():
     assert problems_of(Column(name="x" * 64)) == []
 

@@ -174,6 +174,12 @@ def test_the_first_row_out_of_range_is_named_with_its_value(values, data, wrong)
         split_by_window(WindowLength.DAY, np.array(values, np.int64))
 
 
+@pytest.mark.parametrize(("wrong", "row"), [(AXIS_MIN - 1, 2), (AXIS_MAX, 2)])
+def test_the_first_and_last_moments_of_the_axis_are_no_rows_out_of_range(wrong, row):
+    with pytest.raises(InvalidInput, match=rf"row {row}:"):
+        split_by_window(WindowLength.DAY, np.array([AXIS_MIN, AXIS_MAX - 1, wrong]))
+
+
 def test_no_rows_have_no_windows():
     assert split_by_window(WindowLength.DAY, np.empty(0, np.int64)) == []
 
