@@ -150,17 +150,24 @@ def _split_sorted(length: WindowLength, times: np.ndarray) -> list[tuple[Window,
 
 
 def _split_any(length: WindowLength, times: np.ndarray) -> list[tuple[Window, slice | np.ndarray]]:
+    """By runs of rows in one window, of which there are few however many rows: clocks step back rarely."""
     numbers = _window_numbers(length, times)
-    rows = np.argsort(numbers, kind="stable")
-    ends = [*(np.flatnonzero(np.diff(numbers[rows])) + 1).tolist(), times.size]
+    starts = np.concatenate(([0], np.flatnonzero(numbers[1:] != numbers[:-1]) + 1))
+    lengths = np.diff(starts, append=times.size)
+    runs = np.argsort(numbers[starts], kind="stable")
+    firsts = np.flatnonzero(np.diff(numbers[starts[runs]])) + 1
     parts: list[tuple[Window, slice | np.ndarray]] = []
-    start = 0
-    for end in ends:
-        first, last = int(rows[start]), int(rows[end - 1])
-        together = last - first + 1 == end - start
-        parts.append((window_at(length, int(times[first])), slice(first, last + 1) if together else rows[start:end]))
-        start = end
+    for group in np.split(runs, firsts):
+        first = int(starts[group[0]])
+        rows = slice(first, first + int(lengths[group[0]])) if len(group) == 1 else _ranges(starts[group], lengths[group])
+        parts.append((window_at(length, int(times[first])), rows))
     return parts
+
+
+def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The positions of several ranges, one after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.repeat(starts - before, lengths) + np.arange(lengths.sum())
 
 
 def _window_numbers(length: WindowLength, times: np.ndarray) -> np.ndarray:
