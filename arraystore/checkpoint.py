@@ -1,5 +1,6 @@
 """The state at one version, folded into a root and one manifest per window (FORMAT.md section 7)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 
 from arraystore.commit import ArtifactEntry, Interval, Pin, SegmentEntry
 from arraystore.errors import AlreadyExists, Corrupt, NotFound
-from arraystore.record import ArrayRef, decode_record, encode_record, pack_arrays, unpack_arrays
+from arraystore.fold import check_entry, check_window_name, checked_artifacts, checked_schemas
+from arraystore.record import ArrayRef, Count, Int64, decode_record, encode_record, pack_arrays, unpack_arrays
 from arraystore.state import COMPLETENESS, State, WindowState, WindowSummary
 from arraystore.storage.base import Storage
 from layouts.naming import version_name
@@ -17,6 +19,8 @@ from layouts.schema import Schema
 
 NO_TIME = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
 MINIMUM_LOG_BYTES = 64 << 10
+DIGEST = re.compile(r"[0-9a-f]{64}")
+ASCII_LAST = 127
 
 
 class ManifestRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -24,8 +28,8 @@ class ManifestRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
 
     dataset: str
     window: str
-    version: int
-    rows: int
+    version: Count
+    rows: Count
     clocks: dict[str, Interval]
     completeness: str
     coverage: tuple[Interval, ...] = ()
@@ -37,18 +41,18 @@ class ManifestRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
 class CheckpointRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The header of a checkpoint record; its body is the table of windows."""
 
-    version: int
+    version: Count
     digest: str
     dataset: str
-    time: int
-    running_time: int
+    time: Int64
+    running_time: Int64
     schemas: tuple[Schema, ...]
-    schema: int | None
+    schema: Count | None
     profile: str
-    writers: dict[str, tuple[int, int]]
+    writers: dict[str, tuple[Count, Count]]
     artifacts: tuple[ArtifactEntry, ...]
     attributes: dict[str, Any]
-    segment_floor: int
+    segment_floor: Count
     state: str
     clocks: tuple[str, ...]
     arrays: dict[str, ArrayRef]
@@ -61,6 +65,8 @@ class CheckpointTable:
     storage: Storage
     prefix: str
     dataset: str
+    schema_count: int
+    by_time: bool
     columns: Mapping[str, np.ndarray]
     clocks: tuple[str, ...]
     _loaded: dict[str, WindowState] = field(default_factory=dict)
@@ -78,7 +84,7 @@ class CheckpointTable:
 
     def digest(self, window: str) -> str:
         """The digest that names the window's manifest."""
-        return str(self.columns["manifest"][self._row(window)].decode())
+        return str(self.columns["manifest"][self._row(window)].decode("ascii", "replace"))
 
     def summary(self, window: str) -> WindowSummary:
         """The window in short."""
@@ -96,8 +102,21 @@ class CheckpointTable:
     def load(self, window: str) -> WindowState:
         """The window's whole state, from its manifest."""
         if window not in self._loaded:
-            self._loaded[window] = load_manifest(self.storage, self.prefix, self.dataset, window, self.digest(window))
+            self._loaded[window] = self._proved(window)
         return self._loaded[window]
+
+    def _proved(self, window: str) -> WindowState:
+        version, digest = int(self.columns["version"][self._row(window)]), self.digest(window)
+        where = f"{self.prefix}/_manifests/{digest}"
+        check_window_name(window, self.prefix, by_time=self.by_time)
+        if not DIGEST.fullmatch(digest):
+            raise Corrupt(f"{self.prefix}: window {window}: {digest!r} isn't the digest of a manifest")
+        loaded = load_manifest(self.storage, self.prefix, self.dataset, window, digest)
+        if loaded.version != version:
+            raise Corrupt(f"{where}: is of version {loaded.version}, where the checkpoint says {version}")
+        for entry in loaded.segments:
+            check_entry(entry, version, self.schema_count, where)
+        return loaded
 
 
 def load_manifest(storage: Storage, prefix: str, dataset: str, window: str, digest: str) -> WindowState:
@@ -109,7 +128,7 @@ def load_manifest(storage: Storage, prefix: str, dataset: str, window: str, dige
         msg = f"{where}: the manifest of window {window} is missing: restore it from a replica"
         raise Corrupt(msg) from error
     record, _, found = decode_record("manifest", data, ManifestRecord, where)
-    if found != digest or (record.dataset, record.window) != (dataset, window):
+    if found != digest or (record.dataset, record.window) != (dataset, window) or record.completeness not in COMPLETENESS:
         msg = f"{where}: holds the manifest of window {record.window} of dataset {record.dataset}, digest {found}"
         raise Corrupt(msg)
     return WindowState(
@@ -146,7 +165,7 @@ def is_due(state: State) -> bool:
         return False
     manifests = sum(600 + 400 * len(window.segments) + 250 * len(window.lineage) for window in state.changed.values())
     root = 4096 + 240 * (len(state.table.names()) + len(state.changed)) + 300 * len(state.artifacts) + 2000 * len(state.schemas)
-    return state.log_bytes >= manifests + root
+    return state.log_bytes >= manifests + root + 60 * (len(state.writers) + len(state.attributes))
 
 
 def encode_checkpoint(state: State) -> tuple[bytes, str, dict[str, bytes]]:
@@ -226,26 +245,38 @@ def load_checkpoint(storage: Storage, prefix: str, version: int, digest: str | N
         msg = f"{where}: holds version {record.version}, digest {found}, where {digest} was expected"
         raise Corrupt(msg)
     columns = unpack_arrays(record.arrays, body, where)
-    expected = {"window", "manifest", "rows", "bytes", "version", "completeness"}
-    expected |= {f"{clock}:{end}" for clock in record.clocks for end in ("first", "last")}
-    shapes = {array.shape for array in columns.values()}
-    if expected - set(columns) or len(shapes) != 1 or columns["window"].ndim != 1 or (columns["completeness"] >= len(COMPLETENESS)).any():
-        msg = f"{where}: its table of windows is incomplete"
-        raise Corrupt(msg)
+    _check_table(record, columns, where)
     return State(
         dataset=record.dataset,
         version=version,
         digest=record.digest,
         time=record.time,
         running_time=record.running_time,
-        schemas=record.schemas,
+        schemas=checked_schemas(record.schemas, where),
         schema=record.schema,
         profile=record.profile,
         writers=record.writers,
-        artifacts={entry.name: entry for entry in record.artifacts},
+        artifacts=checked_artifacts(record.artifacts, where),
         attributes=record.attributes,
         segment_floor=record.segment_floor,
         state=record.state,
         checkpoint=(version, found),
-        table=CheckpointTable(storage, prefix, record.dataset, columns, record.clocks),
+        table=CheckpointTable(storage, prefix, record.dataset, len(record.schemas), record.schema is not None, columns, record.clocks),
     )
+
+
+def _check_table(record: CheckpointRecord, columns: Mapping[str, np.ndarray], where: str) -> None:
+    """Raise unless the table of windows is one: every column there and of its type, names sorted. Names are proved when they are used."""
+    kinds = {"window": "S", "manifest": "S", "rows": "i", "bytes": "i", "version": "i", "completeness": "u"}
+    kinds |= {f"{clock}:{end}": "i" for clock in record.clocks for end in ("first", "last")}
+    shape = columns["window"].shape if "window" in columns else ()
+    missing = [
+        name for name, kind in kinds.items() if name not in columns or columns[name].dtype.kind != kind or columns[name].shape != shape
+    ]
+    if missing or len(shape) != 1 or (columns["completeness"] >= len(COMPLETENESS)).any():
+        raise Corrupt(f"{where}: its table of windows is incomplete")
+    names = columns["window"]
+    if (names[1:] <= names[:-1]).any() or (names.view(np.uint8) > ASCII_LAST).any():
+        raise Corrupt(f"{where}: the names of its windows aren't sorted, or aren't ASCII")
+    if record.schema is not None and record.schema >= len(record.schemas):
+        raise Corrupt(f"{where}: names schema {record.schema}, but the dataset has {len(record.schemas)}")

@@ -9,9 +9,10 @@ from arraystore import arguments
 from arraystore.arguments import IntervalLike
 from arraystore.artifacts import ArtifactSource, open_source, write_artifact
 from arraystore.commit import ArtifactEntry, Pin
+from arraystore.draft import Draft, draft_commit
 from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, WindowClosed
 from arraystore.intake import rows_from
-from arraystore.log import Draft, Log, draft_commit
+from arraystore.log import Log
 from arraystore.place import Place
 from arraystore.state import State
 from arraystore.view import DatasetView

@@ -1,20 +1,19 @@
 """The one place where a new version becomes the current one (FORMAT.md sections 6 and 8)."""
 
 import hashlib
-import os
 import secrets
-import socket
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
 from arraystore import checkpoint
 from arraystore.commit import Commit
+from arraystore.draft import Draft, as_read
 from arraystore.errors import (
     AlreadyExists,
+    ArrayStoreError,
     CommitUnknown,
     Conflict,
     Corrupt,
@@ -24,47 +23,23 @@ from arraystore.errors import (
     StorageError,
     VersionExpired,
 )
-from arraystore.record import decode_record, encode_record
-from arraystore.state import State, below_floor, fold
+from arraystore.fold import below_floor, fold
+from arraystore.record import Count, decode_record, encode_record
+from arraystore.state import State
 from arraystore.storage.base import Storage
 from layouts.naming import parse_version_name, version_name
 
 HINT_EVERY = 16
+HINT_LIMIT = 1 << 62
 FOLD_AHEAD = 64
 ATTEMPTS = 1000
-HOST = socket.gethostname()
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """What a writer wants the next version to say: a commit but for what only the log knows, and the body's pieces."""
-
-    commit: Commit
-    pieces: Sequence[bytes] = ()
 
 
 class Floor(msgspec.Struct, frozen=True):
     """The header of the floor record: versions at or below `floor` may be gone."""
 
-    floor: int
+    floor: Count
     dataset: str
-
-
-def draft_commit(operation: str, role: str, *, dataset: str = "", clock: Callable[[], int] = time.time_ns, **fields: object) -> Commit:
-    """A commit with who, where and when filled in; the log completes number, chain and running time."""
-    return Commit(
-        version=0,
-        dataset=dataset,
-        id="",
-        previous="",
-        operation=operation,
-        role=role,
-        host=HOST,
-        process=str(os.getpid()),
-        time=clock(),
-        running_time=0,
-        **fields,  # type: ignore[arg-type]
-    )
 
 
 class Log:
@@ -80,6 +55,7 @@ class Log:
         self.storage = storage
         self.prefix = prefix
         self._known: State | None = None
+        self._durable = 0  # a version that this process knows to be durable, with all before it
 
     def _key(self, version: int) -> str:
         return f"{self.prefix}/_log/{version_name(version)}"
@@ -91,20 +67,24 @@ class Log:
         key = self._key(version)
         data = self.storage.get(key)
         commit, body, digest = decode_record("commit", data, Commit, key)
-        if commit.version != version:
-            msg = f"{key}: holds the commit of version {commit.version}: restore it from a replica"
+        if commit.version != version or (commit.checkpoint is not None and commit.checkpoint[0] >= version):
+            msg = f"{key}: holds the commit of version {commit.version}, checkpoint {commit.checkpoint}: restore it from a replica"
             raise Corrupt(msg)
         return commit, body, digest, len(data)
 
     def head(self) -> State:
         """The newest version's state; NotFound where there is no log."""
+        return self._remember(self._newest())
+
+    def _newest(self, *, publishing: bool = False) -> State:
         known = self._known
         if known is not None and not self.storage.exists(self._key(known.version + FOLD_AHEAD)):
             state = self._advance(known)
-            # Commits that appear at or below the floor are void: whoever read one starts afresh above it.
-            if state is known or self.floor() <= known.version:
-                return self._remember(state)
-        return self._remember(self._advance(self._state_at(self._find_head())))
+            # Above the floor nothing is missing, so what doesn't follow isn't there; and below it, what follows is void.
+            # Who publishes looks at the floor after the create, which is when it counts.
+            if (publishing and state is known) or self.floor() <= known.version:
+                return state
+        return self._advance(self._state_at(self._find_head()))
 
     def known(self) -> State:
         """A state that was the newest once: good to plan on, since publishing looks again."""
@@ -179,6 +159,12 @@ class Log:
         """Make what is visible durable, before anything builds on it."""
         self.storage.sync(f"{self.prefix}/_log")
 
+    def _make_durable(self, state: State) -> None:
+        """The same for what `state` shows, unless this process saw to it before."""
+        if state.version > self._durable:
+            self.make_durable()
+            self._durable = state.version
+
     def _remember(self, state: State) -> State:
         known = self._known
         if known is None or known.version <= state.version or known.dataset != state.dataset:
@@ -228,7 +214,7 @@ class Log:
         with suppress(NotFound, ValueError, Corrupt):
             hint = int(self.storage.get(f"{self.prefix}/_log/latest")[:20])
         floor = self.floor()
-        if hint > floor and self.storage.exists(self._key(hint)):
+        if floor < hint < HINT_LIMIT and self.storage.exists(self._key(hint)):
             return hint
         if self.storage.exists(self._key(floor + 1)):
             return floor + 1
@@ -308,8 +294,8 @@ class Log:
         for _ in range(ATTEMPTS):
             state = self._head_or_birth()
             draft = decide(state)
+            self._make_durable(state)
             if draft is None:
-                self.make_durable()
                 return state
             after = self._try(state, draft)
             if after is not None:
@@ -323,7 +309,7 @@ class Log:
 
     def _head_or_birth(self) -> State:
         try:
-            return self.head()
+            return self._remember(self._newest(publishing=True))
         except NotFound:
             return self._birth()
 
@@ -333,24 +319,35 @@ class Log:
         if expired:
             msg = f"{self.prefix}: segments {expired} were planned below the floor {state.segment_floor}; write them again"
             raise PlanExpired(msg)
-        commit = msgspec.structs.replace(
-            draft.commit,
-            version=state.version + 1,
-            dataset=draft.commit.dataset or state.dataset,
-            id=secrets.token_hex(16),
-            previous=state.digest,
-            running_time=max(draft.commit.time, state.running_time),
-            checkpoint=state.checkpoint,
+        commit = as_read(
+            msgspec.structs.replace(
+                draft.commit,
+                version=state.version + 1,
+                dataset=draft.commit.dataset or state.dataset,
+                id=secrets.token_hex(16),
+                previous=state.digest,
+                running_time=max(draft.commit.time, state.running_time),
+                checkpoint=state.checkpoint,
+            )
         )
         data, digest = encode_record("commit", commit, list(draft.pieces))
         key = self._key(commit.version)
         after = fold(state, commit, digest, len(data), key)
         if not self._create(key, data, commit):
             return None
-        if commit.version <= self.floor():
-            self._known = None  # A suspended writer woke up below the floor: what it created is void.
+        if self._is_void(commit.version):
+            self._known = None  # A suspended writer woke up below the floor.
             return None
+        self._durable = commit.version
         return after
+
+    def _is_void(self, version: int) -> bool:
+        """Whether a version that was just created lies at or below the floor."""
+        try:
+            return version <= self.floor()
+        except (Corrupt, StorageError) as error:
+            msg = f"{self._key(version)}: was written, but whether it counts can't be told ({error}); read the log before repeating it"
+            raise CommitUnknown(msg) from error
 
     def _create(self, key: str, data: bytes, commit: Commit) -> bool:
         """Whether the version is ours. Never unsure without saying so."""
@@ -371,8 +368,8 @@ class Log:
         return True
 
     def _afterwards(self, state: State) -> State:
-        """Hint and checkpoint: what may fail without harm, since readers never rely on either."""
-        with suppress(StorageError):
+        """Hint and checkpoint: what may fail without harm, since the commit is durable and readers never rely on either."""
+        with suppress(ArrayStoreError):
             if state.version % HINT_EVERY == 0:
                 self.storage.put(f"{self.prefix}/_log/latest", str(state.version).encode(), durable=False)
             if checkpoint.is_due(state):

@@ -11,8 +11,9 @@ import msgspec
 
 from arraystore.commit import Pin
 from arraystore.dataset import Dataset, PinCheck
+from arraystore.draft import Draft, draft_commit
 from arraystore.errors import AlreadyExists, InvalidInput, NotFound
-from arraystore.log import Draft, Log, draft_commit
+from arraystore.log import Log
 from arraystore.place import Place, require
 from arraystore.state import State
 from arraystore.storage.base import Storage
@@ -247,8 +248,10 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             with suppress(AlreadyExists):
                 self._storage.create("/".join((*names[:depth], "zarr.json")), msgspec.json.encode(group_metadata({})))
         birth = {"format": FORMAT, "class": self._class.value, "key": list(place.key), "dataset": str(uuid.uuid4())}
-        with suppress(AlreadyExists):
+        try:
             self._storage.create(f"{place.path}/zarr.json", msgspec.json.encode(group_metadata({"arraystore": birth})))
+        except AlreadyExists:
+            self._storage.sync(place.path)  # Whoever wrote it may not have come to that.
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Queue behind other local holders of a lock of this class root; for the surfaces of this package."""

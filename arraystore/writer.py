@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 
 from arraystore.commit import Interval, Pin, SegmentEntry, Tail, WindowChange
+from arraystore.draft import Draft, draft_commit
 from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, WindowClosed
-from arraystore.log import Draft, Log, draft_commit
+from arraystore.log import Log
 from arraystore.reader import Part, Selection, read
 from arraystore.rows import Rows, concat
 from arraystore.segment import write_segment

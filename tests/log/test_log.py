@@ -9,8 +9,9 @@ import pytest
 
 from arraystore import checkpoint
 from arraystore.commit import SegmentEntry, WindowChange
+from arraystore.draft import Draft, draft_commit
 from arraystore.errors import AlreadyExists, CommitUnknown, Corrupt, NotFound, PlanExpired, StorageError, Unsupported, VersionExpired
-from arraystore.log import Draft, Log, draft_commit
+from arraystore.log import Log
 from arraystore.state import State
 from arraystore.storage.base import Buffer
 from arraystore.storage.local import LocalStorage

@@ -1,0 +1,50 @@
+"""What a writer wants the next version to say, before the log gives it a number."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from arraystore.commit import Commit
+from arraystore.errors import InvalidInput
+
+HOST = socket.gethostname()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a writer wants the next version to say: a commit but for what only the log knows, and the body's pieces."""
+
+    commit: Commit
+    pieces: Sequence[bytes] = ()
+
+
+def draft_commit(operation: str, role: str, *, dataset: str = "", clock: Callable[[], int] = time.time_ns, **fields: object) -> Commit:
+    """A commit with who, where and when filled in; the log completes number, chain and running time."""
+    return Commit(
+        version=0,
+        dataset=dataset,
+        id="",
+        previous="",
+        operation=operation,
+        role=role,
+        host=HOST,
+        process=str(os.getpid()),
+        time=clock(),
+        running_time=0,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def as_read(commit: Commit) -> Commit:
+    """The commit as readers will have it, which shares nothing with the caller's; raises if that isn't what was meant."""
+    try:
+        found = msgspec.json.decode(msgspec.json.encode(commit), type=Commit)
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"it can't be written so that it reads back: {error}", "commit") from error
+    if found != commit:
+        raise InvalidInput("it would read back as something else: give text, whole numbers, and JSON for attributes", "commit")
+    return found
