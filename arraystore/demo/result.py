@@ -48,7 +48,7 @@ class DemoResult:
             "source": self.source,
             "seconds": round(self.seconds, 2),
             "messages": sum(item.appended + item.present for item in self.recorded),
-            "promoted": ["/".join(key) for verdict in self.verdicts for key in verdict.promoted],
+            "promoted": [_place(key, verdict.window) for verdict in self.verdicts for key in verdict.promoted],
             "held": [_place(verdict.held, verdict.window) for verdict in self.verdicts if verdict.held],
             "released": [_place(key, window) for key, window in self.released],
             "experiment": None if self.backtest is None else "/".join(self.backtest.key),
