@@ -11,7 +11,7 @@ from arraystore.errors import Corrupt
 from arraystore.index import IndexHeader, forget_indexes, index_key
 from arraystore.reader import Selection, read
 from arraystore.record import decode_record, encode_record, pack_arrays, unpack_arrays
-from arraystore.rows import Rows
+from arraystore.rows import Rows, empty
 from arraystore.segment import decode_tail, encode_tail, verify_segment
 from arraystore.storage.memory import MemoryStorage
 from arraystore.testing.parts import segment_part
@@ -357,3 +357,9 @@ def test_a_tail_whose_arrays_are_others_is_refused(name):
     ):
         with pytest.raises(Corrupt, match="version 1"):
             decode_tail(msgspec.structs.replace(tail, arrays=arrays), body, SCHEMA, "version 1")
+
+
+def test_a_tail_without_rows_is_refused():
+    tail, pieces = encode_tail(empty(SCHEMA), 0)
+    with pytest.raises(Corrupt, match="it has no rows"):
+        decode_tail(tail, memoryview(b"".join(pieces)), SCHEMA, "version 1")

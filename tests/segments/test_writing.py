@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arraystore.codec import CHECKSUM_BYTES
+from arraystore.codec import CHECKSUM_BYTES, decode_chunk
 from arraystore.digest import combine, crc32c
 from arraystore.index import CODE_SET_LABELS, forget_indexes, load_index
 from arraystore.reader import read
@@ -112,6 +112,19 @@ def test_the_entry_names_the_span_of_every_clock_that_has_valid_times():
     entry = segment_part(MemoryStorage(), Rows(schema=schema, count=3, arrays={"time": times, "no_clock": times, **some})).entry
     assert entry.clocks == {"time": (5, 9), "some": (3, 4)}
     assert (entry.rows, entry.schema) == (3, 0)
+
+
+def test_a_last_chunk_that_isnt_full_repeats_its_last_element():
+    rows = Rows(schema=Schema(name="s", columns=(Column(name="time", kind="time"),)), count=7, arrays={"time": np.arange(7)})
+    storage = MemoryStorage()
+    with small_chunks(40, 40, 80):
+        part = segment_part(storage, rows)
+    table = index_of(storage, part).tables["time"]
+    assert (table.entry.chunk, table.entry.shard, table.count) == (4, 8, 2)
+    stored = storage.get(f"{part.prefix}/time/0")[int(table.offset[1]) :][: int(table.length[1])]
+    out = np.empty(4, np.int64)
+    decode_chunk("pcodec", stored, int(table.crc32c[1]), out)
+    assert out.tolist() == [4, 5, 6, 6]
 
 
 def test_many_labels_have_no_code_sets():
