@@ -220,7 +220,7 @@ class Dataset(DatasetView):
         if request.says_nothing:
             return Receipt(self.version, 0, (), self.pin())
         self._check_pins(request.inputs)
-        state, windows = Writer(self._log).commit(request)
+        state, windows = Writer(self._log, self.uuid).commit(request)
         self._move(state)
         self._recheck(request.inputs, state)
         if windows is not None or request.token is None:

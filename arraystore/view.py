@@ -14,12 +14,12 @@ from arraystore.errors import InvalidInput, NotFound
 from arraystore.frame import Frame
 from arraystore.log import Log
 from arraystore.manifest import Manifest, Version, manifest_of, version_of
+from arraystore.parts import load_parts
 from arraystore.place import Place
-from arraystore.reader import Part, Selection, read
+from arraystore.reader import Selection, read
 from arraystore.rows import Rows
 from arraystore.state import State, WindowState
 from arraystore.verify import Finding, verify_dataset
-from arraystore.writer import load_parts
 from layouts.classes import Action
 from layouts.naming import escape, unescape
 from layouts.schema import Schema
@@ -211,10 +211,9 @@ class DatasetView:
         return Frame(rows, pin=view.pin(*view._pinned(span, clock, window), columns=named))  # noqa: SLF001
 
     def _rows(self, schema: Schema, span: Span, columns: tuple[str, ...], clock: str, window: str | None, threads: int | None) -> Rows:
-        parts: list[Part] = []
-        for name in [self._on_disk(window)] if window is not None else self._state.window_names():
-            if arguments.overlaps(self._state.summary(name).clocks.get(clock), *span):
-                parts += load_parts(self._log, self._state, self._state.window(name))
+        names = [self._on_disk(window)] if window is not None else self._state.window_names()
+        touched = [name for name in names if arguments.overlaps(self._state.summary(name).clocks.get(clock), *span)]
+        parts = load_parts(self._log, self._state, *map(self._state.window, touched))
         selection = Selection(clock=clock if span != (None, None) else None, start=span[0], stop=span[1])
         return read(self._place.storage, parts, schema, selection, columns=columns, threads=threads).reorder(columns)
 

@@ -8,20 +8,23 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from arraystore.commit import Interval, Pin, SegmentEntry, Tail, WindowChange
+from arraystore.commit import Interval, Pin, SegmentEntry, WindowChange
 from arraystore.draft import Draft, draft_commit
-from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, WindowClosed
+from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, NotFound, WindowClosed
 from arraystore.log import Log
-from arraystore.reader import Part, Selection, read
+from arraystore.parts import load_parts
+from arraystore.reader import Selection, read
 from arraystore.rows import Rows, concat
 from arraystore.segment import write_segment
 from arraystore.state import State, WindowState
-from arraystore.tail import decode_tail, encode_tail
+from arraystore.tail import encode_tail
 from layouts.chunking import SEGMENT_ROWS, TAIL_BYTES, TAIL_COUNT, TAIL_TOTAL_BYTES
 from layouts.naming import new_segment_name
 from layouts.schema import Order, Schema
-from layouts.windows import split_by_window, windows_between
+from layouts.times import format_time
+from layouts.windows import split_by_window, window_at, windows_between
 
+WINDOWS_LIMIT = 250_000  # of one commit: more days than times can name
 REPLANS_BEFORE_LOCKING = 2
 REPLANS = 20
 
@@ -119,9 +122,11 @@ def _pieces(state: State, request: Request) -> _Pieces:
             msg = f"rows or coverage lie in {wrong[:3]}, outside of window {request.window}: leave them out, or replace those windows too"
             raise InvalidInput(msg, "data")
         return {request.window: (None, ())} | pieces
-    if not pieces and request.completeness is not None:
-        msg = f"no rows and no coverage, so no window to call {request.completeness}: pass coverage=[(start, end)]"
-        raise InvalidInput(msg, "completeness")
+    for name, given in (("completeness", request.completeness), ("window_attributes", request.window_attributes)):
+        if given and not pieces:
+            raise InvalidInput("no rows and no coverage, so there is no window to tell it of: pass coverage=[(start, end)]", name)
+    if len(pieces) > WINDOWS_LIMIT:
+        raise InvalidInput(f"rows lie in {len(pieces)} windows, more than {WINDOWS_LIMIT}: append less at once", "data")
     return pieces
 
 
@@ -134,6 +139,10 @@ def _by_time(state: State, request: Request) -> _Pieces:
         for window, place in split_by_window(schema.window, rows.arrays[schema.axis]):
             pieces[window.name] = (rows.slice(place.start, place.stop) if isinstance(place, slice) else rows.take(place), ())
     for start, stop in request.coverage:
+        first = window_at(schema.window, start)
+        if (stop - start) // (first.stop - first.start) > WINDOWS_LIMIT:
+            told = f"{format_time(start)} to {format_time(stop)} touches more than {WINDOWS_LIMIT} windows"
+            raise InvalidInput(f"{told}: cover less at once", "coverage")
         for window in windows_between(schema.window, start, stop):
             part, known = pieces.get(window.name, (None, ()))
             pieces[window.name] = (part, (*known, (max(start, window.start), min(stop, window.stop))))
@@ -178,10 +187,11 @@ def _schema_number(state: State, rows: Rows | None, tails: Sequence[SegmentEntry
 
 
 class Writer:
-    """Writes to one dataset for one role. Stateless between calls; safe to share between threads."""
+    """Writes to one dataset, which its UUID tells from another of the same key. Stateless between calls; safe to share between threads."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, dataset: str) -> None:
         self._log = log
+        self._dataset = dataset
 
     def commit(self, request: Request) -> tuple[State, tuple[str, ...] | None]:
         """Make the request the next version, durable and whole.
@@ -205,6 +215,7 @@ class Writer:
         written: dict[str, list[SegmentEntry]] = {}
         if plans is None:
             state = self._log.head()
+            self._refuse_another(state)
             if _is_done(state, request):
                 return self._log.publish(lambda _: None, locked=locked), None
             plans = plan(state, request)
@@ -214,6 +225,7 @@ class Writer:
 
         def decide(now: State) -> Draft | None:
             nonlocal done
+            self._refuse_another(now)
             done = _is_done(now, request)
             if done:
                 return None
@@ -224,6 +236,11 @@ class Writer:
 
         after = self._log.publish(decide, locked=locked)
         return after, None if done else tuple(planned.window for planned in plans)
+
+    def _refuse_another(self, state: State) -> None:
+        if not state.alive or state.dataset != self._dataset:
+            msg = f"{self._log.prefix}: dataset {self._dataset} was deleted: open what is there now, or create it again"
+            raise NotFound(msg)
 
     def _write(self, state: State, plans: Sequence[WindowPlan]) -> list[tuple[WindowPlan, list[SegmentEntry]]]:
         """Write the planned segments, durable before this returns."""
@@ -262,26 +279,6 @@ def _in_time_order(rows: Rows) -> Rows:
     """The stable merge by axis time."""
     times = rows.arrays[rows.schema.axis]
     return rows if (times[1:] >= times[:-1]).all() else rows.take(np.argsort(times, kind="stable"))
-
-
-def load_parts(log: Log, state: State, window: WindowState) -> list[Part]:
-    """A window's segments as the reader wants them: tails come with their rows."""
-    parts = []
-    for entry in window.segments:
-        schema, rows = state.schemas[entry.schema], None
-        prefix = f"{log.prefix}/{window.window}/{entry.segment}"
-        if entry.tail:
-            commit, body, _, _ = log.record(entry.tail)
-            prefix = f"{log.prefix}/_log/{entry.tail}"
-            rows = decode_tail(_tail_of(commit.windows, window.window, entry), body, schema, prefix)
-        parts.append(Part(prefix=prefix, entry=entry, rows=rows, schema=schema))
-    return parts
-
-
-def _tail_of(changes: Sequence[WindowChange], window: str, entry: SegmentEntry) -> Tail:
-    tail = changes[entry.place].tail if entry.place < len(changes) and changes[entry.place].window == window else None
-    assert tail is not None, "folding this very commit made the entry"
-    return tail
 
 
 def _is_done(state: State, request: Request) -> bool:

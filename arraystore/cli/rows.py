@@ -105,9 +105,9 @@ def _pieces(
 ) -> "list[Rows]":
     """The first or last rows, window by window, decoding only the chunks that hold them."""
     from arraystore.log import Log
+    from arraystore.parts import load_parts
     from arraystore.reader import Selection, read
     from arraystore.storage import open_storage
-    from arraystore.writer import load_parts
     from layouts.naming import format_key
 
     storage = open_storage(store.surface(dataset.storage_class).url)
