@@ -18,7 +18,7 @@ from arraystore.writer import Request
 from layouts.classes import Action
 from layouts.feeds import schema_by_name
 from layouts.naming import escape
-from layouts.schema import Schema
+from layouts.schema import Schema, parse_schema
 
 SEQUENCE = "sequence"
 
@@ -125,38 +125,49 @@ class Session:
         """
         if self._next is None:
             self.recover()
-        dataset = self._dataset(record, schema)
         assert self._next is not None
-        rows = _unnumbered(data, dataset.schema)
         first = self._next
-        numbers = np.arange(first, first + rows.count, dtype=np.uint64)
-        numbered = Rows(schema=dataset.schema, count=rows.count, arrays={**rows.arrays, SEQUENCE: numbers}, labels=rows.labels)
+        rows = _unnumbered(data, self._schema(record, schema))
         if not rows.count:
             return SequenceRange(first, first - 1)
-        request = Request(operation="append", role=dataset.role, rows=numbered)
+        numbers = np.arange(first, first + rows.count, dtype=np.uint64)
+        dataset = self._dataset(record, rows.schema)
+        numbered = Rows(schema=rows.schema, count=rows.count, arrays={**rows.arrays, SEQUENCE: numbers}, labels=rows.labels)
+        request = Request(operation="append", role=dataset.role, rows=numbered, reopen=True)
         with self._surface.lock(f"{escape(self.kind)}/{escape(self.session_id)}/_lock"):
             self._refuse_strangers()
             dataset.commit(request)
         self._next = first + rows.count
         return SequenceRange(first, first + rows.count - 1)
 
-    def _dataset(self, record: str, schema: Schema | None) -> Dataset:
-        key = (self.kind, self.session_id, record)
-        found = self._datasets.get(record)
-        if found is None:
+    def _schema(self, record: str, given: Schema | None) -> Schema:
+        """What records of this kind look like: as they do already, as given, or as shipped under that name."""
+        present = self._present(record)
+        if present is None:
+            return _checked(schema_by_name(record) if given is None else parse_schema(given))
+        if given is not None and given != present.schema:
+            raise InvalidInput(f"{self.kind}/{self.session_id}/{record} has another schema: leave it out, or choose another name", "schema")
+        return present.schema
+
+    def _present(self, record: str) -> Dataset | None:
+        if record not in self._datasets:
             try:
-                found = self._surface[key]
+                self._datasets[record] = self._surface[self.kind, self.session_id, record]
             except NotFound:
-                found = self._surface.create(key, _checked(schema or schema_by_name(record)), exist_ok=True)
-            self._datasets[record] = found
-        return found
+                return None
+        return self._datasets[record]
+
+    def _dataset(self, record: str, schema: Schema) -> Dataset:
+        present = self._present(record)
+        if present is None:
+            present = self._datasets[record] = self._surface.create((self.kind, self.session_id, record), schema, exist_ok=True)
+        return present
 
     def _refuse_strangers(self) -> None:
         for record in self.records():
             known = self._datasets.get(record)
-            newest = self._surface[self.kind, self.session_id, record]
-            if (known is None and newest.rows) or (known is not None and newest.version != known.version):
-                msg = f"another writer added to {self.kind}/{self.session_id}/{record} (version {newest.version}): recover() first"
+            if not (known.is_newest() if known is not None else self._surface[self.kind, self.session_id, record].rows == 0):
+                msg = f"another writer added to {self.kind}/{self.session_id}/{record}: recover() first"
                 raise Conflict(msg)
 
     def close(self) -> None:
@@ -176,7 +187,7 @@ def _unnumbered(data: Any, schema: Schema) -> Rows:
     if rows.count and SEQUENCE in rows.arrays:
         msg = "the session numbers its records: leave the column out"
         raise InvalidInput(msg, SEQUENCE)
-    return rows
+    return Rows(schema=schema, count=rows.count, arrays=rows.arrays, labels=rows.labels)
 
 
 def _checked(schema: Schema) -> Schema:

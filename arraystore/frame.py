@@ -9,7 +9,7 @@ import numpy as np
 
 from arraystore.columns import Labels, Value, value_of
 from arraystore.commit import Pin
-from arraystore.errors import NotFound
+from arraystore.errors import InvalidInput, NotFound
 from arraystore.rows import Rows
 from layouts.schema import Column, Kind, Schema
 from layouts.times import format_time
@@ -18,7 +18,7 @@ SHOWN_ROWS = 5  # at each end
 SHOWN_CHARACTERS = 32
 
 
-class Frame(Mapping[str, Value]):
+class Frame(Mapping[str, Any]):
     """Columns by name, and the `pin` of what was read: NumPy arrays (times as datetime64[ns]), `Ragged`, `Labels`, `Decimals`.
 
     `len()` counts columns, `row_count` rows. Under a null a float is NaN, a time NaT, any other number 0; `valid(name)` tells nulls from
@@ -40,7 +40,7 @@ class Frame(Mapping[str, Value]):
         """How many rows there are."""
         return self.rows.count
 
-    def __getitem__(self, name: str) -> Value:
+    def __getitem__(self, name: str) -> Any:
         if name not in self._values:
             self._known(name)
             self._values[name] = value_of(self.rows, name)
@@ -62,6 +62,18 @@ class Frame(Mapping[str, Value]):
         """Which rows of a column aren't null: bool per row, or None where all are valid."""
         self._known(name)
         return self.rows.validity(name)
+
+    def take(self, rows: np.ndarray | slice) -> "Frame":
+        """Some of the rows, nulls and all: a slice, positions from 0, or one bool per row. Without a pin, which names whole reads."""
+        if isinstance(rows, slice):
+            return Frame(self.rows.take(np.arange(self.row_count)[rows]))
+        chosen = np.asarray(rows)
+        positions = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64, casting="safe")
+        if chosen.dtype == np.bool_ and len(chosen) != self.row_count:
+            raise InvalidInput(f"{len(chosen)} bools for {self.row_count} rows: give one for each", "rows")
+        if positions.size and not (0 <= positions.min() and positions.max() < self.row_count):
+            raise InvalidInput(f"positions lie from {positions.min()} to {positions.max()}: give 0 to {self.row_count - 1}", "rows")
+        return Frame(self.rows.take(positions))
 
     def _known(self, name: str) -> None:
         if name not in self.rows.schema:

@@ -86,6 +86,10 @@ class Log:
                 return state
         return self._advance(self._state_at(self._find_head()))
 
+    def has(self, version: int) -> bool:
+        """Whether a version is visible now."""
+        return self.storage.exists(self._key(version))
+
     def known(self) -> State:
         """A state that was the newest once: good to plan on, since publishing looks again."""
         return self._known or self.head()

@@ -76,6 +76,10 @@ class DatasetView:
         """The version this handle sees."""
         return self._state.version
 
+    def is_newest(self) -> bool:
+        """Whether no version after this one is visible now; costs one look."""
+        return not self._log.has(self.version + 1)
+
     @property
     def digest(self) -> str:
         """The digest of that version's commit."""

@@ -293,7 +293,7 @@ def test_validity_without_its_column_is_refused():
     assert rows_from({"time": [1, 2], "x_valid": [False, False]}, schema).count == 2
 
 
-@pytest.mark.parametrize("data", [5, "file.csv", [{"time": 1}], np.zeros(3), object()], ids=repr)
+@pytest.mark.parametrize("data", [5, "file.csv", [{"time": 1}], np.zeros(3), object()], ids=["number", "text", "rows", "array", "object"])
 def test_what_is_no_data_is_refused(data, schema):
     (problem,) = refusals(data, schema)
     assert problem.startswith("data: a ")
