@@ -156,7 +156,7 @@ def completeness(given: str | None) -> str | None:
     return given
 
 
-def inputs(given: Iterable[Pin], where: str = "inputs") -> tuple[Pin, ...]:
+def inputs(given: Iterable[Pin] | Pin, where: str = "inputs") -> tuple[Pin, ...]:
     """Pins, one by itself counts too."""
     pins = (given,) if isinstance(given, Pin) else _listed(given, where, "pins")
     return tuple(pin(each, f"{where}[{place}]") for place, each in enumerate(pins))

@@ -224,9 +224,9 @@ class Dataset(DatasetView):
         self._move(state)
         self._recheck(request.inputs, state)
         if windows is not None or request.token is None:
-            return Receipt(state.version, rows, windows or (), self._pin_of(state.version, state.digest))
+            return Receipt(state.version, rows, self._told(windows or ()), self._pin_of(state.version, state.digest))
         first, _, digest, _ = self._log.record(state.writers[request.token[0]][1])
-        touched = tuple(change.window for change in first.windows)
+        touched = self._told(change.window for change in first.windows)
         return Receipt(first.version, rows, touched, self._pin_of(first.version, digest), repeated=True)
 
     def _recheck(self, pins: Iterable[Pin], state: State) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 
+from arraystore import arguments
 from arraystore.dataset import Dataset
 from arraystore.errors import Conflict, InvalidInput, NotFound
 from arraystore.frame import Frame
@@ -150,11 +151,14 @@ class Session:
         return present.schema
 
     def _present(self, record: str) -> Dataset | None:
-        if record not in self._datasets:
+        if arguments.text(record, "record") not in self._datasets:
             try:
-                self._datasets[record] = self._surface[self.kind, self.session_id, record]
+                found = self._surface[self.kind, self.session_id, record]
             except NotFound:
                 return None
+            if found.rows:
+                raise self._conflict(record)
+            self._datasets[record] = found
         return self._datasets[record]
 
     def _dataset(self, record: str, schema: Schema) -> Dataset:
@@ -167,8 +171,10 @@ class Session:
         for record in self.records():
             known = self._datasets.get(record)
             if not (known.is_newest() if known is not None else self._surface[self.kind, self.session_id, record].rows == 0):
-                msg = f"another writer added to {self.kind}/{self.session_id}/{record}: recover() first"
-                raise Conflict(msg)
+                raise self._conflict(record)
+
+    def _conflict(self, record: str) -> Conflict:
+        return Conflict(f"another writer added to {self.kind}/{self.session_id}/{record}: recover() first")
 
     def close(self) -> None:
         """Complete every window of the session, which makes them plain Zarr; it can be read, and reopened by a new session object."""

@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
+import numpy as np
 
+from arraystore import arguments
 from arraystore.arguments import TimeLike
 from arraystore.artifacts import ArtifactSource
 from arraystore.commit import ArtifactEntry, Pin
@@ -17,6 +19,7 @@ from arraystore.errors import InvalidInput
 from arraystore.frame import Frame
 from arraystore.intake import rows_from
 from arraystore.surface import Surface
+from arraystore.view import DatasetView
 from arraystore.writer import Request
 from layouts.feeds import metrics as metrics_schema
 from layouts.feeds import schema_by_name
@@ -24,6 +27,7 @@ from layouts.naming import escape
 from layouts.schema import Schema
 
 METRICS = "metrics"
+ERROR_LIMIT = 4096
 
 
 class ExperimentsSurface(Surface):
@@ -51,11 +55,11 @@ class ExperimentsSurface(Surface):
         AlreadyExists
             If the experiment has such a run.
         """
-        key = (experiment, run_id or uuid.uuid4().hex[:12])
+        key = (experiment, uuid.uuid4().hex[:12] if run_id is None else run_id)
         attributes = {
             "state": "running",
-            "params": _plain(params or {}, "params"),
-            "definition": _plain(definition or {}, "definition"),
+            "params": arguments.json_object(params, "params"),
+            "definition": arguments.json_object(definition, "definition"),
             "started": time.time_ns(),
         }
         return Run(self.create(key, None, attributes=attributes))
@@ -86,17 +90,19 @@ class Run:
         if error is None:
             self._seal({"state": "finished"})
         else:
-            self._seal({"state": "failed", "error": f"{type(error).__name__}: {error}"})
+            self._seal({"state": "failed", "error": _told(error)})
 
     def read(
         self,
-        dataset: Dataset,
+        dataset: DatasetView,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         columns: Iterable[str] | None = None,
         **options: Any,
     ) -> Frame:
         """`dataset.read(…)`, and the run remembers the pin."""
+        if not isinstance(dataset, DatasetView):
+            raise InvalidInput(f"a {type(dataset).__name__} isn't a dataset: pass one that a surface gave", "dataset")
         frame = dataset.read(start, end, columns, **options)
         self.uses(frame.pin)
         return frame
@@ -104,25 +110,22 @@ class Run:
     def uses(self, pin: Pin | None) -> None:
         """Remember a pin of something that was read otherwise."""
         if pin is not None:
+            pin = arguments.pin(pin)
             self._inputs[msgspec.json.encode(pin).decode()] = pin
 
     def log(self, **metrics: float) -> None:
         """Remember metrics; they become rows of the series `metrics`, and the last of each an attribute, when the run ends."""
-        for name, value in metrics.items():
-            try:
-                number = float(value)
-            except (TypeError, ValueError) as error:
-                msg = f"{value!r} isn't a number"
-                raise InvalidInput(msg, name) from error
-            self._metrics.append((time.time_ns(), name, number))
+        now = time.time_ns()
+        self._metrics += [(now, arguments.text(name, "metric", empty=False), _number(name, value)) for name, value in metrics.items()]
 
     def write(self, series: str, data: Any, schema: Schema | None = None) -> Receipt:
         """Add rows to a series of this run; a shipped schema of that name is used if none is given."""
         if series == METRICS:
             msg = "the series 'metrics' is written by log()"
             raise InvalidInput(msg, "series")
-        known = schema or (None if series in self.dataset.windows() else schema_by_name(series))
-        return self.dataset.append(data, window=series, schema=known)
+        if schema is None and arguments.text(series, "series", empty=False) not in self.dataset.windows():
+            schema = schema_by_name(series)
+        return self.dataset.append(data, window=series, schema=schema)
 
     def add_file(self, file: ArtifactSource, name: str | None = None, *, media_type: str | None = None) -> ArtifactEntry:
         """Keep a file with this run."""
@@ -146,14 +149,20 @@ class Run:
         self.dataset.commit(request)
 
 
-def _plain(value: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The value as JSON would keep it, or a clear refusal."""
+def _number(name: str, value: Any) -> float:
     try:
-        plain = msgspec.json.decode(msgspec.json.encode(value))
-    except (TypeError, msgspec.MsgspecError, ValueError) as error:
-        msg = f"{error}: give text, numbers, booleans, None, lists and mappings with text keys"
-        raise InvalidInput(msg, where) from error
-    if not isinstance(plain, dict):
-        msg = f"{type(value).__name__} isn't a mapping of names to values"
-        raise InvalidInput(msg, where)
-    return plain
+        if not isinstance(value, str | bytes) and np.ndim(value) == 0:
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    msg = f"{value!r:.80} isn't one number: pass a float or an int that a float can hold"
+    raise InvalidInput(msg, name)
+
+
+def _told(error: BaseException | None) -> str:
+    """An error in a line, whatever it is: a run that fails must be sealed all the same."""
+    try:
+        what = str(error)
+    except Exception:  # noqa: BLE001 - the user's own class may do anything
+        what = "(it can't say what)"
+    return f"{type(error).__name__}: {what}"[:ERROR_LIMIT].encode(errors="backslashreplace").decode()

@@ -1,6 +1,6 @@
 """What a version and a window look like from outside."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -55,12 +55,12 @@ class Manifest:
         }
 
 
-def manifest_of(place: Place, state: WindowState) -> Manifest:
-    """The manifest of a window's state."""
+def manifest_of(place: Place, state: WindowState, window: str) -> Manifest:
+    """The manifest of a window's state; `window` is what users call it."""
     return Manifest(
         storage_class=place.storage_class.value,
         key=place.key,
-        window=state.window,
+        window=window,
         location=f"{place.path}/{state.window}",
         rows=state.rows,
         bytes=state.bytes,
@@ -107,8 +107,8 @@ class Version:
         }
 
 
-def version_of(commit: Commit, digest: str) -> Version:
-    """A commit as a version; `rows` counts what it added (a fold's own included)."""
+def version_of(commit: Commit, digest: str, told: Callable[[Iterable[str]], tuple[str, ...]]) -> Version:
+    """A commit as a version; `rows` counts what it added (a fold's own included), `told` says what users call windows."""
     rows = sum(sum(entry.rows for entry in change.add) + (change.tail.rows if change.tail else 0) for change in commit.windows)
     return Version(
         number=commit.version,
@@ -117,7 +117,7 @@ def version_of(commit: Commit, digest: str) -> Version:
         role=commit.role,
         host=commit.host,
         process=commit.process,
-        windows=tuple(change.window for change in commit.windows),
+        windows=told(change.window for change in commit.windows),
         rows=rows,
         inputs=commit.inputs,
         reason=commit.reason,

@@ -6,13 +6,15 @@ from typing import Any
 
 import msgspec
 
+from arraystore import arguments
 from arraystore.arguments import IntervalLike
 from arraystore.commit import Pin
 from arraystore.dataset import Dataset, Receipt
 from arraystore.errors import InvalidInput
+from arraystore.intake import rows_from
 from arraystore.surface import Key, Surface
 from layouts.classes import Action
-from layouts.schema import Schema
+from layouts.schema import Schema, parse_schema
 
 STATES = ("held", "released", "rejected")
 
@@ -56,24 +58,33 @@ class QuarantineSurface(Surface):
         source
             Where the rows came from, for people: a file, a connection, a dataset and version. Pins go into `inputs`.
         """
-        if not reason or not source:
-            msg = "a case needs a reason code and a source locator"
-            raise InvalidInput(msg, "reason" if not reason else "source")
+        attributes = {
+            "state": "held",
+            "reason": arguments.text(reason, "reason", empty=False),
+            "failed_checks": list(arguments.texts(failed_checks, "failed_checks")),
+            "source": arguments.text(source, "source", empty=False),
+        }
+        rows, covered, pins = rows_from(data, parse_schema(schema)), arguments.coverage(coverage), arguments.inputs(inputs)
+        if not rows.count and not covered:
+            raise InvalidInput("there are no rows and no coverage, so there is nothing to hold: pass coverage=[(start, end)]", "data")
+        self._check_pins(pins)
         dataset = self.create(key, schema, exist_ok=True)
-        attributes = {"state": "held", "reason": reason, "failed_checks": list(failed_checks), "source": source}
         return dataset.append(
-            data, inputs=inputs, coverage=coverage, completeness="complete", reopen=True, window_attributes=attributes, reason=reason
+            rows, inputs=pins, coverage=covered, completeness="complete", reopen=True, window_attributes=attributes, reason=reason
         )
 
     def release(self, key: Key, window: str, *, into: Pin | Iterable[Pin], note: str = "") -> Receipt:
         """Mark a held window as released into canonical datasets, named by the pins of the versions that took it."""
-        pins = (into,) if isinstance(into, Pin) else tuple(into)
+        pins = arguments.inputs(into, "into")
+        if not pins:
+            raise InvalidInput("released into nothing: pass the pins of the versions that took the rows, or reject the window", "into")
+        note = arguments.text(note, "note")
         self._check_pins(pins)
         return self._decide(key, window, {"state": "released", "released_into": msgspec.to_builtins(pins), "note": note or None})
 
     def reject(self, key: Key, window: str, *, note: str) -> Receipt:
         """Mark a held window as rejected for good, with a note that says why."""
-        return self._decide(key, window, {"state": "rejected", "note": note})
+        return self._decide(key, window, {"state": "rejected", "note": arguments.text(note, "note", empty=False)})
 
     def _decide(self, key: Key, window: str, attributes: Mapping[str, Any]) -> Receipt:
         self._place(key, Action.WRITE)

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from arraystore import arguments
 from arraystore.commit import Pin
-from arraystore.errors import AlreadyExists, Corrupt, InvalidInput, NotFound, Unsupported
+from arraystore.errors import AlreadyExists, Corrupt, InvalidInput, NotFound, Problem, Unsupported
 from arraystore.execution import ExecutionSurface
 from arraystore.experiments import ExperimentsSurface
 from arraystore.frame import Frame
@@ -20,6 +21,8 @@ from arraystore.surface import FORMAT, Surface
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.codecs import group_metadata
+
+UNFIT = (".", "..", "zarr.json")  # as parts of a class root's place
 
 
 class Opener(Protocol):
@@ -132,16 +135,17 @@ class Store:
     def check_pins(self, pins: Iterable[Pin]) -> None:
         """Raise unless every pin is readable by this role and still names what it named; makes those versions durable."""
         for pin in pins:
-            surface = self.surface(pin.storage_class)
-            surface.open_pin(pin).make_durable()
+            self.open_pin(pin).make_durable()
 
     def open_pin(self, pin: Pin) -> DatasetView:
         """The dataset at exactly the version a pin names: read-only, and the same bytes for ever."""
+        pin = arguments.pin(pin)
         return self.surface(pin.storage_class).open_pin(pin)
 
     def read(self, pin: Pin, *, threads: int | None = None) -> Frame:
         """Exactly the rows and columns a pin names."""
-        return self.open_pin(pin).read(pin.start, pin.end, pin.columns or None, threads=threads)
+        view = self.open_pin(pin)
+        return view.read(pin.start, pin.end, pin.columns or None, threads=threads)
 
 
 def _allowed(role: Role, action: Action, storage_class: StorageClass) -> bool:
@@ -189,15 +193,11 @@ def init_store(url: str | os.PathLike[str], *, roots: Mapping[str, str] | None =
         For some classes, another place: a path below the root, an absolute path, or a URL. Only here, never later.
     """
     location = _location(url)
-    names = {storage_class.value for storage_class in StorageClass}
-    if wrong := sorted(set(roots or {}) - names):
-        msg = f"{wrong} are none of {', '.join(sorted(names))}"
-        raise InvalidInput(msg, "roots")
+    mapped = class_map(location, {} if roots is None else roots)
     storage = opener(location, create=True)
     probe = getattr(storage, "probe", None)
     if probe is not None and not storage.exists("zarr.json"):
         probe()
-    mapped = {storage_class.value: (roots or {}).get(storage_class.value, storage_class.value) for storage_class in StorageClass}
     attributes = StoreAttributes(FORMAT, str(uuid.uuid4()), mapped)
     try:
         storage.create("zarr.json", _encode(attributes))
@@ -212,6 +212,37 @@ def init_store(url: str | os.PathLike[str], *, roots: Mapping[str, str] | None =
             root.create("zarr.json", _encode(ClassAttributes(FORMAT, attributes.store, storage_class.value)))
         except AlreadyExists:
             check_class_root(root, attributes.store, storage_class)
+
+
+def class_map(location: str, given: Any) -> dict[str, str]:
+    """Where each class lies: as given, else below the store's root under its name. None lies in another, nor the store in one."""
+    names = [storage_class.value for storage_class in StorageClass]
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"a {type(given).__name__} isn't a mapping of classes to places: pass a dict", "roots")
+    if wrong := [name for name in given if name not in names]:
+        raise InvalidInput(f"{wrong} are none of {', '.join(sorted(names))}", "roots")
+    mapped = {name: arguments.text(given.get(name, name), f"roots.{name}", empty=False) for name in names}
+    places = {name: _parts(class_url(location, place)) for name, place in mapped.items()}
+    problems = [
+        Problem(f"roots.{name}", f"{mapped[name]!r} has an empty part, or one of {', '.join(UNFIT)}, or a NUL: name the place itself")
+        for name, parts in places.items()
+        if not {"", *UNFIT}.isdisjoint(parts[1:]) or "\0" in mapped[name]
+    ]
+    problems += [
+        Problem(f"roots.{name}", f"{mapped[name]!r} holds {other}: give each class a place of its own")
+        for name, parts in places.items()
+        for other, inner in {"the store itself": _parts(location), **places}.items()
+        if other != name and inner[: len(parts)] == parts
+    ]
+    if problems:
+        raise InvalidInput(problems)
+    return mapped
+
+
+def _parts(url: str) -> list[str]:
+    """A place as its scheme and the parts of its path, to tell what lies in what."""
+    scheme, mark, path = url.removeprefix("file://").rpartition("://")
+    return [scheme + mark, *path.strip("/").split("/")]
 
 
 def check_class_root(storage: Storage, store: str, storage_class: StorageClass) -> None:
@@ -242,9 +273,9 @@ def parse_role(role: Role | str) -> Role:
         raise InvalidInput(msg, "role") from error
 
 
-def _location(url: str | os.PathLike[str]) -> str:
-    text = os.fspath(url)
-    if not text:
+def _location(url: Any) -> str:
+    text = os.fspath(url) if isinstance(url, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
         msg = f"{url!r} is neither a directory nor a URL"
         raise InvalidInput(msg, "url")
     return text if "://" in text else os.path.abspath(text)  # noqa: PTH100 - resolve() would follow links

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from arraystore import arguments
 from arraystore.commit import Pin
 from arraystore.dataset import Dataset, PinCheck
 from arraystore.draft import Draft, draft_commit
@@ -113,7 +114,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         """Keys of the datasets that match, sorted: escaped text with `*` and `?` (`binance-usdm/trades/*`), or one pattern per part."""
         require(self._role, Action.READ, self._class)
         depth = len(KEY_TEMPLATES[self._class])
-        parts = pattern.split("/") if isinstance(pattern, str) else list(pattern)
+        parts = pattern.split("/") if isinstance(pattern, str) else list(arguments.texts(pattern, "pattern"))
         if parts == ["*"]:
             parts *= depth
         if len(parts) != depth:
@@ -162,7 +163,8 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
                 continue
             now[path] = state.version
             for commit, _ in log.commits(state, after=seen.get(path, 0)):
-                windows = tuple(change.window for change in commit.windows)
+                names = (change.window for change in commit.windows)
+                windows = tuple(names if state.schema is not None else map(unescape, names))
                 changes.append(Change(key, commit.dataset, commit.version, windows, commit.operation))
         return Changes(tuple(changes), msgspec.json.encode({**seen, **now}).decode())
 
@@ -190,9 +192,10 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             If there is one, unless `exist_ok` and its schema and profile are these.
         """
         place = self._place(key, Action.WRITE)
-        if schema is not None:
-            parse_schema(schema)
+        if schema is not None or self._class is not StorageClass.EXPERIMENTS:  # only a run keeps several series
+            parse_schema(schema)  # type: ignore[arg-type]
         profile = _profile(profile)
+        told = arguments.json_object(attributes, "attributes")
         self._refuse_case_twin(place)
         self._write_birth(place)
         log = Log(self._storage, place.path)
@@ -208,7 +211,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
                 schemas=() if schema is None else (schema,),
                 schema=None if schema is None else 0,
                 profile=profile.value,
-                attributes=dict(attributes or {}),
+                attributes=told,
             )
             return Draft(commit)
 
@@ -259,6 +262,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
 
     def open_pin(self, pin: Pin) -> DatasetView:
         """The dataset at exactly the version that a pin names, compared by its digest."""
+        pin = arguments.pin(pin)
         place = self._place(pin.key, Action.READ)
         log = Log(self._storage, place.path)
         state = log.at(pin.version)
@@ -282,7 +286,7 @@ def _parse_cursor(cursor: str | None) -> dict[str, int]:
     if cursor is None:
         return {}
     try:
-        return msgspec.json.decode(cursor, type=dict[str, int])
-    except (msgspec.DecodeError, TypeError) as error:
+        return msgspec.json.decode(arguments.text(cursor, "since"), type=dict[str, int])
+    except msgspec.DecodeError as error:
         msg = f"{cursor[:80]!r} isn't a cursor: pass what an earlier call's `.cursor` said, or None to start over"
         raise InvalidInput(msg, "since") from error

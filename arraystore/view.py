@@ -130,17 +130,17 @@ class DatasetView:
     def versions(self) -> list[Version]:
         """Every version up to this handle's that is kept, oldest first."""
         self._place.require(Action.READ)
-        return [version_of(commit, digest) for commit, digest in self._log.commits(self._state)]
+        return [version_of(commit, digest, self._told) for commit, digest in self._log.commits(self._state)]
 
     def windows(self) -> tuple[str, ...]:
         """Names of all windows with rows, coverage or attributes (of an experiment run: its series), in order."""
-        names = self._state.window_names()
-        return names if self._state.schema is not None else tuple(map(unescape, names))
+        return self._told(self._state.window_names())
 
     def manifest(self, window: str) -> Manifest:
         """The Dataset Manifest of a window."""
         self._place.require(Action.READ)
-        return manifest_of(self._place, self._window(window))
+        found = self._window(window)
+        return manifest_of(self._place, found, *self._told((found.window,)))
 
     def manifests(self) -> Iterable[Manifest]:
         """The Dataset Manifests of all windows, in order."""
@@ -157,6 +157,10 @@ class DatasetView:
             msg = f"{self._place} has no window {window!r} at version {self.version}; it has {arguments.some(self.windows())}"
             raise NotFound(msg)
         return self._state.window(name)
+
+    def _told(self, names: Iterable[str]) -> tuple[str, ...]:
+        """What windows are called to users, who name series as they like."""
+        return tuple(names) if self._state.schema is not None else tuple(map(unescape, names))
 
     def _on_disk(self, window: str) -> str:
         """What a window is called in records and paths: a series' name is escaped there."""
