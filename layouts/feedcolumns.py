@@ -10,6 +10,7 @@ from layouts.schema import Order, Schema, parse_schema
 from layouts.windows import WindowLength
 
 type Identifiers = Literal["text", "uint64"]
+type MarketClock = Literal["capture", "exchange"]
 type Places = int | tuple[int, int] | None
 type Vocabulary = tuple[tuple[str, int], ...]
 
@@ -24,6 +25,28 @@ FLAGS: Vocabulary = (
     ("publisher_specific", 2),
 )
 ACTION: Vocabulary = (("set", 1), ("delete", 2), ("clear", 3))
+ORDER_ACTION: Vocabulary = (("add", 1), ("modify", 2), ("cancel", 3), ("clear", 4), ("trade", 5), ("fill", 6))
+ORIGIN: Vocabulary = (("venue", 1), ("rebuilt", 2))
+OPTION_KIND: Vocabulary = (("call", 1), ("put", 2))
+# The values that DBN and Nautilus give to a market's states.
+STATUS: Vocabulary = (
+    ("none", 0),
+    ("pre_open", 1),
+    ("pre_cross", 2),
+    ("quoting", 3),
+    ("cross", 4),
+    ("rotation", 5),
+    ("new_price_indication", 6),
+    ("trading", 7),
+    ("halt", 8),
+    ("pause", 9),
+    ("suspend", 10),
+    ("pre_close", 11),
+    ("close", 12),
+    ("post_close", 13),
+    ("short_sell_restriction_change", 14),
+    ("not_available_for_trading", 15),
+)
 DIRECTION: Vocabulary = (("recv", 1), ("send", 2), ("http", 3), ("connect", 4), ("disconnect", 5))
 
 
@@ -80,9 +103,19 @@ def label_column(name: str, description: str, *, nullable: bool = False) -> Colu
     return Column(name=name, kind=Kind.DICTIONARY, nullable=nullable, description=description)
 
 
-def vocabulary_column(name: str, vocabulary: Vocabulary, description: str) -> Column:
+def vocabulary_column(name: str, vocabulary: Vocabulary, description: str, *, nullable: bool = False) -> Column:
     """One of a closed list of meanings."""
-    return Column(name=name, kind=Kind.VOCABULARY, vocabulary=vocabulary, description=description)
+    return Column(name=name, kind=Kind.VOCABULARY, vocabulary=vocabulary, nullable=nullable, description=description)
+
+
+def boolean_column(name: str, description: str, *, nullable: bool = False) -> Column:
+    """Yes or no."""
+    return Column(name=name, dtype="bool", nullable=nullable, description=description)
+
+
+def number_column(name: str, description: str, *, nullable: bool = False, unit: str | None = None) -> Column:
+    """A float64 that is neither a price nor a size."""
+    return Column(name=name, nullable=nullable, unit=unit, description=description)
 
 
 def identifier_column(name: str, identifiers: str, description: str, *, nullable: bool = False) -> Column:
@@ -109,3 +142,33 @@ def feed_schema(
 ) -> Schema:
     """A shipped schema, checked as a user's own would be."""
     return parse_schema(Schema(name=name, columns=columns, axis=axis, order=order, window=window, attributes=attributes or {}))
+
+
+def market_schema(
+    name: str,
+    *columns: Column,
+    clock: str,
+    all_instruments: bool,
+    window: WindowLength = WindowLength.DAY,
+) -> Schema:
+    """A market data schema: the columns that all of them have first, then its own."""
+    if clock not in ("capture", "exchange"):
+        raise InvalidInput(
+            Problem("clock", f"{clock!r} must be 'capture' (recorded by us) or 'exchange' (delivered without a capture time)")
+        )
+    captured = clock == "capture"
+    prefix = market_columns(captured=captured, all_instruments=all_instruments)
+    return feed_schema(name, *prefix, *columns, order=Order.ARRIVAL if captured else Order.TIME, window=window)
+
+
+def market_columns(*, captured: bool = True, all_instruments: bool = False) -> tuple[Column, ...]:
+    """What market data begin with: their clocks, the recorder's number, and in datasets of many instruments the instrument."""
+    instruments = (label_column("instrument", "the venue's symbol"),) if all_instruments else ()
+    return (
+        time_column("time", Clock.AXIS, "when our recorder saw it" if captured else "the venue's matching time"),
+        time_column("exchange_time", Clock.EXCHANGE, "the venue's matching time", nullable=True),
+        time_column("publish_time", Clock.PUBLISH, "the venue's send time", nullable=True),
+        time_column("capture_time", Clock.CAPTURE, "when our recorder saw it; null where that is the axis", nullable=True),
+        integer_column("capture_sequence", "the recorder's running number", nullable=True),
+        *instruments,
+    )

@@ -1,19 +1,20 @@
-"""Shipped schemas of market data: raw messages, trades, quotes, book updates and bars."""
-
-from typing import Literal
+"""Shipped schemas of market data: raw messages, trades, quotes, bars, tickers of derivatives, liquidations."""
 
 from layouts.columns import Clock, Column, Kind
 from layouts.feedcolumns import (
-    ACTION,
     DIRECTION,
     SIDE,
     Identifiers,
+    MarketClock,
     Places,
+    boolean_column,
     feed_schema,
     flags_column,
     identifier_column,
     integer_column,
     label_column,
+    market_schema,
+    number_column,
     numbers_as,
     time_column,
     vocabulary_column,
@@ -22,8 +23,6 @@ from layouts.problems import InvalidInput, Problem
 from layouts.schema import Order, Schema
 from layouts.times import MINUTE, parse_duration
 from layouts.windows import WindowLength
-
-type MarketClock = Literal["capture", "exchange"]
 
 
 def raw_messages() -> Schema:
@@ -53,10 +52,8 @@ def trades(
 ) -> Schema:
     """Trades of one instrument (or of all): price, size and the aggressor's side."""
     numbers = numbers_as(decimal_places, decimals)
-    return _market(
+    return market_schema(
         "trades",
-        clock,
-        all_instruments,
         numbers.price("price", "price traded at"),
         numbers.size("size", "size traded"),
         vocabulary_column("side", SIDE, "the aggressor's side"),
@@ -64,6 +61,8 @@ def trades(
         integer_column("sequence", "the venue's sequence number", nullable=True),
         label_column("condition", "the venue's sale condition", nullable=True),
         flags_column(),
+        clock=clock,
+        all_instruments=all_instruments,
     )
 
 
@@ -76,10 +75,8 @@ def quotes(
 ) -> Schema:
     """Best bid and ask; a side that is empty is null."""
     numbers = numbers_as(decimal_places, decimals)
-    return _market(
+    return market_schema(
         "quotes",
-        clock,
-        all_instruments,
         numbers.price("bid_price", "best bid", nullable=True),
         numbers.size("bid_size", "size at the best bid", nullable=True),
         numbers.price("ask_price", "best ask", nullable=True),
@@ -88,31 +85,8 @@ def quotes(
         integer_column("ask_count", "orders at the best ask", dtype="uint32", nullable=True),
         integer_column("sequence", "the venue's sequence number", nullable=True),
         flags_column(),
-    )
-
-
-def book_updates(
-    *,
-    clock: MarketClock = "capture",
-    all_instruments: bool = False,
-    decimal_places: Places = None,
-    decimals: tuple[int, int] | None = None,
-) -> Schema:
-    """Changes of an order book by price (L2); a resync is a `clear` per side followed by rows flagged `snapshot`."""
-    numbers = numbers_as(decimal_places, decimals)
-    return _market(
-        "book_updates",
-        clock,
-        all_instruments,
-        vocabulary_column("action", ACTION, "set a level's size, delete the level, or clear a side (null price: all of it)"),
-        vocabulary_column("side", SIDE, "side of the book: buy is bid, sell is ask"),
-        numbers.price("price", "price of the level; of a clear its bound", nullable=True),
-        numbers.size("size", "the level's new size", nullable=True),
-        integer_column("order_count", "orders at the level", dtype="uint32", nullable=True),
-        integer_column("first_sequence", "the venue's first sequence number in the update", nullable=True),
-        integer_column("sequence", "the venue's last sequence number in the update", nullable=True),
-        integer_column("previous_sequence", "the venue's last sequence number of the update before", nullable=True),
-        flags_column(),
+        clock=clock,
+        all_instruments=all_instruments,
     )
 
 
@@ -137,11 +111,11 @@ def bars(
         numbers.price("low", "lowest price"),
         numbers.price("close", "last price"),
         numbers.size("volume", "size traded"),
-        Column(name="turnover", nullable=True, description="value traded, in the quote currency"),
-        Column(name="vwap", nullable=True, description="average price weighted by size"),
+        number_column("turnover", "value traded, in the quote currency", nullable=True),
+        number_column("vwap", "average price weighted by size", nullable=True),
         integer_column("trade_count", "number of trades", nullable=True),
         numbers.size("buy_volume", "size traded by buying aggressors", nullable=True),
-        Column(name="is_revision", dtype="bool", description="whether this corrects a bar given before"),
+        boolean_column("is_revision", "whether this corrects a bar given before"),
         axis="open_time",
         order=Order.TIME,
         window=WindowLength.DAY if length < MINUTE else WindowLength.YEAR,
@@ -149,19 +123,46 @@ def bars(
     )
 
 
-def _market(name: str, clock: str, all_instruments: bool, *columns: Column) -> Schema:  # noqa: FBT001 - called above only
-    """A market data schema: the common prefix, then its own columns."""
-    if clock not in ("capture", "exchange"):
-        raise InvalidInput(
-            Problem("clock", f"{clock!r} must be 'capture' (recorded by us) or 'exchange' (delivered without a capture time)")
-        )
-    captured = clock == "capture"
-    prefix = (
-        time_column("time", Clock.AXIS, "when our recorder saw it" if captured else "the venue's matching time"),
-        time_column("exchange_time", Clock.EXCHANGE, "the venue's matching time", nullable=True),
-        time_column("publish_time", Clock.PUBLISH, "the venue's send time", nullable=True),
-        time_column("capture_time", Clock.CAPTURE, "when our recorder saw it; null where that is the axis", nullable=True),
-        integer_column("capture_sequence", "the recorder's running number", nullable=True),
+def derivative_ticker(
+    *,
+    clock: MarketClock = "capture",
+    all_instruments: bool = False,
+    decimal_places: Places = None,
+    decimals: tuple[int, int] | None = None,
+) -> Schema:
+    """What a venue tells of a derivative beside its book: mark and index price, funding, open interest."""
+    numbers = numbers_as(decimal_places, decimals)
+    return market_schema(
+        "derivative_ticker",
+        numbers.price("mark_price", "price that positions are marked at", nullable=True),
+        numbers.price("index_price", "price of the underlying index", nullable=True),
+        numbers.price("last_price", "price of the last trade", nullable=True),
+        number_column("funding_rate", "rate of the current funding interval, as a fraction", nullable=True),
+        number_column("predicted_funding_rate", "rate expected of the next funding interval, as a fraction", nullable=True),
+        integer_column("funding_interval", "time from one funding to the next", dtype="int64", nullable=True, unit="ns"),
+        time_column("next_funding_time", Clock.OTHER, "when funding is exchanged next", nullable=True),
+        numbers.size("open_interest", "size of all open positions", nullable=True),
+        clock=clock,
+        all_instruments=all_instruments,
     )
-    instruments = (label_column("instrument", "the venue's symbol"),) if all_instruments else ()
-    return feed_schema(name, *prefix, *instruments, *columns, order=Order.ARRIVAL if captured else Order.TIME)
+
+
+def liquidations(
+    *,
+    identifiers: Identifiers = "text",
+    clock: MarketClock = "capture",
+    all_instruments: bool = False,
+    decimal_places: Places = None,
+    decimals: tuple[int, int] | None = None,
+) -> Schema:
+    """Positions that the venue closed by force."""
+    numbers = numbers_as(decimal_places, decimals)
+    return market_schema(
+        "liquidations",
+        vocabulary_column("side", SIDE, "side of the order that closes the position"),
+        numbers.price("price", "price of that order"),
+        numbers.size("size", "size of that order"),
+        identifier_column("order_id", identifiers, "the venue's number of that order", nullable=True),
+        clock=clock,
+        all_instruments=all_instruments,
+    )

@@ -1,14 +1,16 @@
-"""Shipped schemas of trading and of runs: order events, fills, equity and metrics."""
+"""Shipped schemas of trading and of runs: orders, fills, positions, balances, equity, metrics, latencies."""
 
 from layouts.columns import Clock, Column
 from layouts.feedcolumns import (
     SIDE,
     Identifiers,
     Places,
+    boolean_column,
     feed_schema,
     identifier_column,
     integer_column,
     label_column,
+    number_column,
     numbers_as,
     time_column,
     vocabulary_column,
@@ -45,11 +47,11 @@ def order_events(
         numbers.size("size", "size ordered"),
         numbers.size("filled", "size filled so far"),
         numbers.size("leaves", "size still open"),
-        Column(name="average_price", nullable=True, description="average price of what is filled"),
-        Column(name="post_only", dtype="bool", description="whether it may only make liquidity"),
-        Column(name="reduce_only", dtype="bool", description="whether it may only reduce a position"),
+        number_column("average_price", "average price of what is filled", nullable=True),
+        boolean_column("post_only", "whether it may only make liquidity"),
+        boolean_column("reduce_only", "whether it may only reduce a position"),
         label_column("reason", "why, in the venue's or our words", nullable=True),
-        Column(name="reconciliation", dtype="bool", description="whether it was learnt from a query afterwards, not from the event"),
+        boolean_column("reconciliation", "whether it was learnt from a query afterwards, not from the event"),
         order=Order.ARRIVAL,
     )
 
@@ -77,10 +79,44 @@ def fills(
         vocabulary_column("side", SIDE, "our side"),
         numbers.price("price", "price filled at"),
         numbers.size("size", "size filled"),
-        Column(name="fee", nullable=True, description="fee paid; a rebate is negative"),
+        number_column("fee", "fee paid; a rebate is negative", nullable=True),
         label_column("fee_currency", "currency of the fee", nullable=True),
         label_column("liquidity", "maker or taker", nullable=True),
         identifier_column("position_id", identifiers, "the position it belongs to", nullable=True),
+        order=Order.ARRIVAL,
+    )
+
+
+def positions(*, decimal_places: Places = None, decimals: tuple[int, int] | None = None) -> Schema:
+    """What accounts hold, whenever it changes or is looked at."""
+    numbers = numbers_as(decimal_places, decimals)
+    return feed_schema(
+        "positions",
+        *_record(),
+        label_column("account", "account that holds it"),
+        label_column("instrument", "instrument held"),
+        numbers.size("size", "size held; short is negative"),
+        numbers.price("entry_price", "average price of entry", nullable=True),
+        numbers.price("mark_price", "price it is marked at", nullable=True),
+        number_column("unrealized_pnl", "profit if closed at the mark price", nullable=True),
+        number_column("realized_pnl", "profit of what was closed", nullable=True),
+        label_column("currency", "currency of the profits"),
+        order=Order.ARRIVAL,
+    )
+
+
+def balances() -> Schema:
+    """What accounts have of each currency, whenever it changes or is looked at."""
+    return feed_schema(
+        "balances",
+        *_record(),
+        label_column("account", "account that has it"),
+        label_column("currency", "currency or asset"),
+        number_column("total", "all there is"),
+        number_column("available", "what can be used", nullable=True),
+        number_column("locked", "what orders and positions hold", nullable=True),
+        number_column("change", "by how much the total changed", nullable=True),
+        label_column("reason", "trade, fee, funding, deposit, …", nullable=True),
         order=Order.ARRIVAL,
     )
 
@@ -91,14 +127,14 @@ def equity() -> Schema:
         "equity",
         time_column("time", Clock.AXIS, "when the state was taken"),
         label_column("instrument", "instrument; null for the whole account", nullable=True),
-        Column(name="price", description="price the position is valued at"),
-        Column(name="position", description="signed size held"),
-        Column(name="balance", description="cash, without fees"),
-        Column(name="fee", description="fees paid so far"),
+        number_column("price", "price the position is valued at"),
+        number_column("position", "signed size held"),
+        number_column("balance", "cash, without fees"),
+        number_column("fee", "fees paid so far"),
         integer_column("num_trades", "trades so far", dtype="int64"),
-        Column(name="trading_volume", description="size traded so far"),
-        Column(name="trading_value", description="value traded so far"),
-        Column(name="equity", description="balance and value of the position, less fees"),
+        number_column("trading_volume", "size traded so far"),
+        number_column("trading_value", "value traded so far"),
+        number_column("equity", "balance and value of the position, less fees"),
         label_column("currency", "currency of all values"),
         order=Order.TIME,
         window=WindowLength.WHOLE,
@@ -111,9 +147,21 @@ def metrics() -> Schema:
         "metrics",
         time_column("time", Clock.AXIS, "when the value was logged"),
         label_column("name", "what it measures"),
-        Column(name="value", description="the number"),
+        number_column("value", "the number"),
         order=Order.TIME,
         window=WindowLength.WHOLE,
+    )
+
+
+def order_latency() -> Schema:
+    """How long requests took to the venue and back: the input of hftbacktest's latency model."""
+    return feed_schema(
+        "order_latency",
+        time_column("request_time", Clock.AXIS, "when the request was sent"),
+        time_column("exchange_time", Clock.EXCHANGE, "when the venue took it; 0 where it refused for technical reasons"),
+        time_column("response_time", Clock.OTHER, "when its answer came"),
+        axis="request_time",
+        order=Order.TIME,
     )
 
 

@@ -8,11 +8,19 @@ from layouts import (
     FLAGS,
     SCHEMAS,
     SIDE,
+    STATUS,
     InvalidInput,
     bars,
+    book_events,
+    book_snapshots,
     book_updates,
+    derivative_ticker,
     fills,
+    instrument_definitions,
+    instrument_status,
+    liquidations,
     order_events,
+    positions,
     quotes,
     schema_by_name,
     trades,
@@ -38,24 +46,52 @@ AGREED = {
     "equity": """time, instrument~?, price, position, balance, fee, num_trades int64, trading_volume, trading_value, equity,
         currency~ | time time whole""",
     "metrics": "time, name~, value | time time whole",
+    "book_snapshots": """M, bid_price [20], bid_size [20], ask_price [20], ask_size [20], bid_count [20] uint32, ask_count [20] uint32,
+        bid_levels uint16, ask_levels uint16, sequence? uint64, origin (venue, rebuilt) | time arrival day""",
+    "book_events": """M, action (add, modify, cancel, clear, trade, fill), order_id? text, side, price?, size?, channel? uint8,
+        sequence? uint64, flags | time arrival day""",
+    "derivative_ticker": """M, mark_price?, index_price?, last_price?, funding_rate?, predicted_funding_rate?, funding_interval? int64,
+        next_funding_time?, open_interest? | time arrival day""",
+    "liquidations": "M, side, price, size, order_id? text | time arrival day",
+    "instrument_definitions": """time, valid_from, valid_to?, instrument_uid~, raw_symbol text, class~, base~, quote~, settlement~,
+        underlying~?, is_inverse bool, price_increment, size_increment, price_precision int8, size_precision int8, lot_size, multiplier,
+        min_size?, max_size?, min_notional?, maker_fee?, taker_fee?, margin_init?, margin_maint?, activation?, expiry?, strike?,
+        option_kind? (call, put), info? bytes | time time year""",
+    "symbology": "instrument_uid~, venue~, symbol text, valid_from, valid_to?, known_from | known_from time year",
+    "corporate_actions": """instrument_uid~, announced?, ex_time, kind~, ratio?, cash?, currency~?, new_symbol? text
+        | ex_time time year""",
+    "instrument_status": """M, action (none, pre_open, pre_cross, quoting, cross, rotation, new_price_indication, trading, halt, pause,
+        suspend, pre_close, close, post_close, short_sell_restriction_change, not_available_for_trading), reason~?, is_trading? bool,
+        is_quoting? bool, is_short_sell_restricted? bool | time arrival month""",
+    "positions": """time, sequence uint64, account~, instrument~, size, entry_price?, mark_price?, unrealized_pnl?, realized_pnl?,
+        currency~ | time arrival day""",
+    "balances": """time, sequence uint64, account~, currency~, total, available?, locked?, change?, reason~?
+        | time arrival day""",
+    "order_latency": "request_time, exchange_time, response_time | request_time time day",
 }
 MARKET = ["time", "exchange_time?", "publish_time?", "capture_time?", "capture_sequence? uint64"]
 CLOCKS = {
-    "time": "axis",
-    "open_time": "axis",
-    "close_time": "other",
     "exchange_time": "exchange",
     "publish_time": "publish",
     "capture_time": "capture",
 }
-MARKET_SCHEMAS = [trades, quotes, book_updates]
+MARKET_SCHEMAS = [
+    trades,
+    quotes,
+    book_updates,
+    book_snapshots,
+    book_events,
+    derivative_ticker,
+    liquidations,
+    instrument_status,
+]
 
 
 def written_as_agreed(column):
     """A column in the notation of the table above."""
     words = " (" + ", ".join(meaning for meaning, _ in column.vocabulary) + ")" if column.vocabulary else ""
     label = {"dictionary": "~", "text": "", "bytes": ""}.get(column.kind, "")
-    text = column.name + label + ("?" if column.nullable else "")
+    text = column.name + label + ("?" if column.nullable else "") + (f" [{column.levels}]" if column.levels else "")
     if column.kind in ("text", "bytes"):
         return f"{text} {column.kind}"
     if column.kind == "number" and column.dtype != "float64":
@@ -85,9 +121,10 @@ def test_every_shipped_schema_is_valid_and_describes_every_column(name):
 
 @pytest.mark.parametrize("name", AGREED)
 def test_times_are_the_clocks_they_are_named_after(name):
-    times = {column.name: column.clock for column in schema_by_name(name).columns if column.kind == "time"}
-    assert times == {column: CLOCKS[column] for column in times}
-    assert schema_by_name(name).clocks == tuple(times)
+    schema = schema_by_name(name)
+    times = {column.name: column.clock for column in schema.columns if column.kind == "time"}
+    assert times == {column: "axis" if column == schema.axis else CLOCKS.get(column, "other") for column in times}
+    assert schema.clocks == (schema.axis, *(column for column in times if column != schema.axis))
 
 
 @pytest.mark.parametrize("make", MARKET_SCHEMAS)
@@ -108,7 +145,7 @@ def test_only_datasets_of_many_instruments_carry_the_instrument(make):
     assert (every.column("instrument").kind, every.column("instrument").nullable) == ("dictionary", False)
 
 
-@pytest.mark.parametrize("make", [trades, order_events, fills])
+@pytest.mark.parametrize("make", [trades, book_events, liquidations, order_events, fills])
 def test_identifiers_are_text_or_numbers(make):
     text = {column.name for column in make().columns if column.kind == "text"}
     numbers = make(identifiers="uint64")
@@ -125,6 +162,15 @@ def test_identifiers_are_text_or_numbers(make):
         (trades, {"price"}, {"size"}),
         (quotes, {"bid_price", "ask_price"}, {"bid_size", "ask_size"}),
         (book_updates, {"price"}, {"size"}),
+        (book_events, {"price"}, {"size"}),
+        (derivative_ticker, {"mark_price", "index_price", "last_price"}, {"open_interest"}),
+        (liquidations, {"price"}, {"size"}),
+        (
+            instrument_definitions,
+            {"price_increment", "strike"},
+            {"size_increment", "lot_size", "min_size", "max_size"},
+        ),
+        (positions, {"entry_price", "mark_price"}, {"size"}),
         (bars, {"open", "high", "low", "close"}, {"volume", "buy_volume"}),
         (order_events, {"price", "trigger_price"}, {"size", "filled", "leaves"}),
         (fills, {"price"}, {"size"}),
@@ -180,6 +226,25 @@ def test_bars_of_no_length_are_refused(interval):
         bars(interval)
 
 
+@pytest.mark.parametrize("levels", [0, -1, 10_001, True, 2.0, "20"])
+def test_an_impossible_number_of_levels_is_refused(levels):
+    with pytest.raises(InvalidInput, match=r"levels: .* from 1 to 10000"):
+        book_snapshots(levels)
+
+
+def test_snapshots_keep_as_many_levels_as_asked_and_tell_their_places():
+    schema = book_snapshots(5, decimal_places=(1, 3), all_instruments=True)
+    leveled = {column.name: column.attributes.get("decimal_places") for column in schema.columns if column.levels == 5}
+    assert leveled == {"bid_price": 1, "bid_size": 3, "ask_price": 1, "ask_size": 3, "bid_count": None, "ask_count": None}
+
+
+def test_states_of_a_market_have_the_values_that_dbn_and_nautilus_give_them():
+    states = dict(STATUS)
+    assert list(states.values()) == list(range(16))
+    assert (states["trading"], states["halt"], states["not_available_for_trading"]) == (7, 8, 15)
+    assert schema_by_name("instrument_status").column("action").vocabulary == STATUS
+
+
 def test_sides_and_flags_have_the_values_of_the_vocabulary():
     assert dict(SIDE) == {"buy": 1, "sell": -1, "none": 0}
     assert dict(FLAGS) == {
@@ -206,3 +271,11 @@ def test_an_unknown_schema_is_refused_with_the_nearest_one():
         schema_by_name("trade")
     with pytest.raises(InvalidInput, match="there are raw_messages, trades"):
         schema_by_name("zzz")
+
+
+def test_unknown_options_are_refused_with_those_there_are():
+    with pytest.raises(InvalidInput, match="levels: schema 'quotes' has no such option; it has clock, all_instruments") as caught:
+        schema_by_name("quotes", levels=5, depth=3)
+    assert len(caught.value.problems) == 2
+    with pytest.raises(InvalidInput, match="it has none"):
+        schema_by_name("metrics", levels=5)
