@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from arraystore.codec import CHECKSUM_BYTES
-from arraystore.commit import SegmentEntry
+from arraystore.commit import Interval, SegmentEntry
 from arraystore.digest import LogicalDigest, crc32c, parse_digest
 from arraystore.errors import Corrupt, NotFound
 from arraystore.record import ArrayRef, decode_record, encode_record, pack_arrays, unpack_arrays
@@ -115,6 +115,12 @@ class ZoneIndex:
     elements: Mapping[str, np.ndarray]  # per ragged column: the first byte of each of its count's chunks, and the end
     codes: Mapping[str, np.ndarray]  # per dictionary column with few labels: a bit set of the codes in each chunk
 
+    @property
+    def clocks(self) -> dict[str, Interval]:
+        """The smallest and the largest valid time of each clock that has any."""
+        spans = {clock: (int(low.min()), int(high.max())) for clock, (low, high) in self.bounds.items()}
+        return {clock: (first, last) for clock, (first, last) in spans.items() if first <= last}
+
 
 def encode_index(index: ZoneIndex) -> tuple[bytes, str]:
     """The record's bytes and its digest."""
@@ -174,12 +180,10 @@ def load_index(storage: Storage, prefix: str, entry: SegmentEntry, schema: Schem
 
 def check_entry(index: ZoneIndex, entry: SegmentEntry, schema: Schema, where: str) -> None:
     """What the commit tells of a segment must be what its index tells, or pruning by the one would hide rows of the other."""
-    clocks = {clock: _span(bounds) for clock, bounds in index.bounds.items()}
-    known = {clock: span for clock, span in clocks.items() if span is not None}
     for what, found, wanted in (
         ("segment", index.segment, entry.segment),
         ("number of rows", index.rows, entry.rows),
-        ("span of clocks", known, {clock: tuple(span) for clock, span in entry.clocks.items()}),
+        ("span of clocks", index.clocks, {clock: tuple(span) for clock, span in entry.clocks.items()}),
     ):
         if found != wanted:
             raise Corrupt(f"{where}: its {what} is {found!r}, where the commit says {wanted!r}")
@@ -188,11 +192,6 @@ def check_entry(index: ZoneIndex, entry: SegmentEntry, schema: Schema, where: st
         raise Corrupt(f"{where}: its chunks have {stored} bytes, where the commit says {entry.bytes} with all that is around them")
     if index.schema is not schema and index.schema != schema:
         raise Corrupt(f"{where}: its schema isn't the one that the commit names")
-
-
-def _span(bounds: Bounds) -> tuple[int, int] | None:
-    low, high = int(bounds[0].min()), int(bounds[1].max())
-    return (low, high) if low <= high else None
 
 
 def _require(condition: object, what: str) -> None:

@@ -17,7 +17,7 @@ from arraystore.codec import encode_chunk
 from arraystore.commit import Interval, SegmentEntry
 from arraystore.digest import LogicalDigest, combine
 from arraystore.index import CODE_SET_LABELS, ArrayEntry, Bounds, ChunkTable, ZoneIndex, encode_index, index_key
-from arraystore.logical import clock_spans, digest_elements, digest_of_absent, is_codes, label_hashes, time_bounds
+from arraystore.logical import digest_elements, digest_of_absent, is_codes, label_hashes, time_bounds
 from arraystore.pool import map_in_order
 from arraystore.rows import Rows
 from arraystore.segmentcheck import verify_segment
@@ -77,7 +77,7 @@ def write_segment(
     )
     data, index_digest = encode_index(index)
     size += batch.put(index_key(prefix), data)
-    return SegmentEntry(schema=schema_number, rows=rows.count, clocks=clock_spans(rows), bytes=size, segment=name, index=index_digest)
+    return SegmentEntry(schema=schema_number, rows=rows.count, clocks=index.clocks, bytes=size, segment=name, index=index_digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ class _Written:
 
 
 def _plan_array(rows: Rows, spec: ArraySpec, profile: str) -> _ArrayPlan:
-    values = np.ascontiguousarray(rows.arrays[spec.name])
+    values = rows.arrays[spec.name]
     budget = chunking.PAYLOAD_CHUNK_BYTES if spec.is_payload else chunking.CHUNK_BYTES
     chunk = chunking.chunk_length(len(values), spec.element_bytes, budget)
     is_clock = spec.role == "values" and spec.name in rows.schema.clocks
@@ -141,7 +141,7 @@ def _encode(task: tuple[_ArrayPlan, int]) -> _Encoded:
     """Everything that is computed of one chunk."""
     plan, chunk = task
     start = chunk * plan.chunk
-    elements = plan.values[start : start + plan.chunk]
+    elements = np.ascontiguousarray(plan.values[start : start + plan.chunk])
     codes = None
     if plan.hashes is not None and len(plan.hashes) - 1 <= CODE_SET_LABELS:
         used = np.zeros(len(plan.hashes), np.bool_)
