@@ -1,13 +1,18 @@
-"""The way from a root down to a file, one open directory at a time, never through a symbolic link."""
+"""The way from a root down to a file, never through a symbolic link: in one call where the kernel can, else step by step."""
 
 import errno
 import os
 import stat
 from collections.abc import Sequence
 
+from arraystore.storage.openat2 import Opener
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO that somebody planted must not hang.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_PATH = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_open_directory, _open_file, _open_path = Opener(_DIRECTORY), Opener(_FILE), Opener(_PATH)
 
 
 class Directory:
@@ -25,13 +30,18 @@ class Directory:
     @property
     def identity(self) -> tuple[int, int]:
         """Medium and inode: no other directory has them as long as this one is open."""
-        status = os.fstat(self.fd)
+        status = self.status
         return status.st_dev, status.st_ino
+
+    @property
+    def status(self) -> os.stat_result:
+        """What fstat() says of it."""
+        return os.fstat(self.fd)
 
     @property
     def removed(self) -> bool:
         """Whether nothing names it any more."""
-        return os.fstat(self.fd).st_nlink == 0
+        return self.status.st_nlink == 0
 
     def reopened(self) -> int:
         """A descriptor with a reading position of its own, as listing needs one per thread; close it."""
@@ -45,6 +55,9 @@ def open_root(path: str) -> Directory:
 
 def descend(root: Directory, parts: Sequence[str]) -> Directory:
     """The directory that `parts` lead to."""
+    fd = _open_directory(root.fd, parts)
+    if fd is not None:
+        return Directory(fd)
     here = root
     for part in parts:
         here = _enter(here, part)
@@ -74,27 +87,38 @@ def way(root: Directory, parts: Sequence[str], *, make: bool) -> tuple[list[Dire
     return chain, made
 
 
-def open_file(directory: Directory, name: str) -> tuple[int, int]:
-    """A descriptor of the regular file `name`, and its size; close it."""
-    try:
-        fd = os.open(name, _FILE, dir_fd=directory.fd)
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # a socket
-            raise _irregular(name) from error
-        raise
+def open_file(root: Directory, parts: Sequence[str]) -> tuple[int, int]:
+    """A descriptor of the regular file that `parts` lead to, and its size; close it."""
+    fd = _open_file(root.fd, parts)
+    if fd is None:
+        directory = descend(root, parts[:-1])
+        try:
+            fd = os.open(parts[-1], _FILE, dir_fd=directory.fd)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a socket
+                raise _irregular(parts[-1]) from error
+            raise
     try:
         status = os.fstat(fd)
-        _check_regular(status, name)
+        _check_regular(status, parts[-1])
     except BaseException:
         os.close(fd)
         raise
     return fd, status.st_size
 
 
-def file_size(directory: Directory, name: str) -> int:
-    """The size of the regular file `name`."""
-    status = os.stat(name, dir_fd=directory.fd, follow_symlinks=False)
-    _check_regular(status, name)
+def file_size(root: Directory, parts: Sequence[str]) -> int:
+    """The size of the regular file that `parts` lead to."""
+    fd = _open_path(root.fd, parts)
+    if fd is None:
+        directory = descend(root, parts[:-1])
+        status = os.stat(parts[-1], dir_fd=directory.fd, follow_symlinks=False)
+    else:
+        try:
+            status = os.fstat(fd)
+        finally:
+            os.close(fd)
+    _check_regular(status, parts[-1])
     return status.st_size
 
 

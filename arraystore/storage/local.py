@@ -57,7 +57,7 @@ class LocalStorage(LocalReads):
         root = self._root
 
         def get(name: str) -> bytes:
-            fd, size = open_file(descend(root.opened().root, [place]), name)
+            fd, size = open_file(root.opened().root, [place, name])
             try:
                 return os.read(fd, size)
             finally:

@@ -91,7 +91,7 @@ def _lock_file(root: LocalRoot, above: Sequence[str], name: str) -> int:
             try:
                 return os.open(name, flags, 0o666, dir_fd=chain[-1].fd)
             except FileExistsError:
-                return open_file(chain[-1], name)[0]
+                return open_file(chain[-1], [name])[0]
         except FileNotFoundError:
             if left == 0:
                 raise

@@ -50,9 +50,9 @@ class LocalReads:
 
     def size(self, key: str) -> int:
         """See `Storage.size`."""
-        *above, name = key_parts(key)
+        parts = key_parts(key)
         try:
-            return file_size(descend(self._root.opened().root, above), name)
+            return file_size(self._root.opened().root, parts)
         except OSError as error:
             raise self._unreadable(error, key) from error
 
@@ -86,9 +86,9 @@ class LocalReads:
         return Listing(tuple(sorted(objects)), tuple(sorted(prefixes)))
 
     def _read(self, key: str, ranges: Sequence[tuple[int, int]] | None) -> tuple[bytes, ...]:
-        *above, name = key_parts(key)
+        parts = key_parts(key)
         try:
-            fd, size = open_file(descend(self._root.opened().root, above), name)
+            fd, size = open_file(self._root.opened().root, parts)
             try:
                 return tuple(_read_range(fd, start, min(stop, size)) for start, stop in (((0, size),) if ranges is None else ranges))
             finally:

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from arraystore.errors import AlreadyExists, CommitUnknown, StorageError
 
-ROUNDS = 4
+ROUNDS = 6
 RACERS = 8
 
 
 def refuse_unless_exclusive(create: Callable[[str, bytes], None], get: Callable[[str], bytes], url: str) -> None:
-    """Let threads race to create the objects `0` … `3`; `StorageError` unless each belongs to the one that was told it had won.
+    """Let threads race to create the objects `0` … `5`; `StorageError` unless each belongs to the one that was told it had won.
 
     A server that ignores the condition of a PUT often keeps it as long as nobody competes, so asking twice in a row proves nothing.
     """

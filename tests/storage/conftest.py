@@ -15,6 +15,7 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 
 from arraystore.storage import LocalStorage, MemoryStorage, Storage
 from arraystore.storage.objects import ObjectStorage
+from arraystore.storage.openat2 import Opener
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -99,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         conditional = self.server.honest and self.headers.get("If-None-Match") == "*"
         if self.server.racy:
             taken = key in self.server.objects
-            time.sleep(0.01)
+            time.sleep(0.1)  # so that racers all look before one writes, however busy the machine is
             if conditional and taken:
                 return self._answer(412)
         with self.server.guard:
@@ -180,13 +181,22 @@ def s3():
     server.server_close()
 
 
-@pytest.fixture(params=["memory", "local", "object memory", "object local", "object s3"])
+@pytest.fixture
+def step_by_step(monkeypatch):
+    """A kernel that can't open a whole way down in one call."""
+    monkeypatch.setattr(Opener, "available", False)
+
+
+@pytest.fixture(params=["memory", "local", "local step by step", "object memory", "object local", "object s3"])
 def storage(request, tmp_path: Path) -> Storage:
     """One empty storage of each kind."""
     match request.param:
         case "memory":
             return MemoryStorage()
         case "local":
+            return LocalStorage(tmp_path / "root", create=True)
+        case "local step by step":
+            request.getfixturevalue("step_by_step")
             return LocalStorage(tmp_path / "root", create=True)
         case "object memory":
             return ObjectStorage(MemoryStore())

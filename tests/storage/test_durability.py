@@ -353,6 +353,7 @@ def test_short_reads_are_completed(storage, monkeypatch):
     ("number", "remedy"),
     [(errno.EMFILE, "ulimit"), (errno.EACCES, "owner"), (errno.EIO, "log"), (errno.ESTALE, "mount")],
 )
+@pytest.mark.usefixtures("step_by_step")
 def test_every_refusal_names_key_place_and_remedy(storage, monkeypatch, number, remedy):
     storage.create("d/a", b"x")
     original = os.open

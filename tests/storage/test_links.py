@@ -11,6 +11,13 @@ from arraystore.errors import AlreadyExists, NotFound, StorageError
 from arraystore.storage import Listing, LocalStorage
 
 
+@pytest.fixture(params=["at once", "step by step"], autouse=True)
+def way_down(request):
+    """Both ways of getting there refuse alike."""
+    if request.param == "step by step":
+        request.getfixturevalue("step_by_step")
+
+
 @pytest.fixture
 def root(tmp_path):
     (tmp_path / "root" / "a").mkdir(parents=True)
