@@ -227,6 +227,7 @@ def fold(state: State, record: Record) -> None:
     creates, deletes = commit["operation"] == "create", commit.get("state") == "deleted"
     need((commit["version"], commit["previous"]) == (state.version + 1, state.digest), f"version {commit['version']} doesn't chain")
     need(creates or commit["dataset"] == state.dataset, f"version {commit['version']} is of dataset {commit['dataset']}")
+    need(not creates or not state.version or state.state == "deleted", f"version {commit['version']} creates what is there")
     running_time = max(state.running_time, commit["time"])
     need(commit["running_time"] == running_time, "running time")
     if deletes:
@@ -268,6 +269,7 @@ def change_window(state: State, change: Json, record: Record, place: int) -> Non
     entries.sort(key=lambda entry: entry["order"])
     need(all(0 <= entry["schema"] < len(state.schemas) and entry["rows"] > 0 for entry in entries), "schemas and rows of entries")
     need(len({tuple(entry["order"]) for entry in entries}) == len(entries), "two entries with one order key")
+    need(len({entry.get("tail") or entry["segment"] for entry in entries}) == len(entries), "two entries with one name")
     tails = ["tail" in entry for entry in entries]
     need(tails == sorted(tails), "tails come last")
     fresh = Window() if change.get("reset") else before
