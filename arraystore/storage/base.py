@@ -79,7 +79,10 @@ class Storage(Protocol):
         ...
 
     def put(self, key: str, data: Buffer, *, durable: bool) -> None:
-        """Replace the object atomically; with `durable=False` (hints) a crash may lose or restore it."""
+        """Replace the object atomically; with `durable=False` (hints) a crash may lose or restore it.
+
+        With `durable=True`, `CommitUnknown` if it may have been replaced without being durable.
+        """
         ...
 
     def batch(self) -> AbstractContextManager[Batch]:

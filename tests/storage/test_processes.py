@@ -1,9 +1,13 @@
 """Several processes on one root: one of them creates, all of them queue, and forks start afresh."""
 
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from itertools import chain
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -145,6 +149,55 @@ FORK = """
 def test_a_forked_process_opens_its_root_afresh(tmp_path):
     storage = LocalStorage(tmp_path / "root", create=True)
     assert finish(start(FORK, storage.url)) == [["before", "child", "open", "parent"]]
+
+
+READER = """
+    import errno, os, sys
+    from arraystore.errors import StorageError
+    from arraystore.storage import LocalStorage
+
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    storage = LocalStorage(sys.argv[1])
+    print("ready", flush=True)
+    input()
+    assert storage.get("d/_log/1") == b"x"
+    assert storage.list("d").prefixes == ("_log",)
+    assert not storage.ignores_case
+    storage.sync("d/_log")
+    with storage.lock("d/_log/lock"), storage.lock("d/_log/other"), storage.lock("e/lock"):
+        print("passed")
+    for verb in (
+        lambda: storage.create("d/_log/2", b"x"),
+        lambda: storage.create("e/2", b"x"),
+        lambda: storage.put("d/_log/1", b"y", durable=True),
+        lambda: storage.delete("d/_log/1"),
+        lambda: storage.get("closed/a"),
+        lambda: storage.list("closed"),
+        storage.probe,
+    ):
+        try:
+            verb()
+        except StorageError as error:
+            assert error.errno == errno.EACCES and "check the owner" in str(error) and storage.url in str(error), error
+            print("refused")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_who_may_only_read_reads_and_passes_every_lock(request):
+    folder = tempfile.mkdtemp()  # pytest's own folders are closed to others
+    request.addfinalizer(lambda: shutil.rmtree(folder))
+    storage = LocalStorage(folder)
+    storage.create("d/_log/1", b"x")
+    storage.create("closed/a", b"x")
+    with storage.lock("d/_log/lock"):
+        pass
+    for path, mode in (("", 0o755), ("closed", 0o700)):
+        Path(folder, path).chmod(mode)
+    assert finish(start(READER, folder)) == [["passed"] + ["refused"] * 7]
+    assert sorted(path.name for path in Path(folder).rglob("*")) == ["1", "_log", "a", "closed", "d", "lock"]
 
 
 FORK_OBJECTS = """
