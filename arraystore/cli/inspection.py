@@ -7,6 +7,7 @@ import click
 
 from arraystore.cli.command import address_of, command, dataset_at, key_argument, version_option, with_store
 from arraystore.cli.extent import decoded_bytes, extent
+from arraystore.cli.history import log_of, newest_versions
 from arraystore.cli.output import as_text, count, counted, facts, left, print_json, right, size, table
 from arraystore.cli.series import series_of
 
@@ -54,19 +55,18 @@ def info(store: "Store", *, key: str, version: str | None, as_json: bool) -> Non
 
 
 def _info(store: "Store", dataset: "DatasetView") -> dict[str, Any]:
-    from arraystore.storage import open_storage
-
-    history = dataset.versions()
+    log = log_of(store, dataset)
+    (newest,) = newest_versions(store, dataset, 1)
     manifests = list(dataset.manifests())
-    decoded = decoded_bytes(open_storage(store.surface(dataset.storage_class).url), dataset)
+    decoded = decoded_bytes(log.storage, dataset)
     return {
         "dataset": address_of(dataset.storage_class, dataset.key),
         "location": dataset.location,
         "uuid": dataset.uuid,
         "version": dataset.version,
         "digest": dataset.digest,
-        "committed": history[-1].to_json()["time"],
-        "versions_kept": len(history),
+        "committed": newest["time"],
+        "versions_kept": dataset.version - log.floor(),
         "sealed": dataset.sealed,
         "profile": str(dataset.profile),
         **extent(dataset),
@@ -177,7 +177,7 @@ def log(store: "Store", *, key: str, number: int, as_json: bool) -> None:
     Newest first: who did what, when and why.
     """
     dataset = dataset_at(store, key)
-    versions = [version.to_json() for version in dataset.versions()[: -number - 1 : -1]]
+    versions = newest_versions(store, dataset, number)
     if as_json:
         print_json({"dataset": address_of(dataset.storage_class, dataset.key), "version": dataset.version, "versions": versions})
         return

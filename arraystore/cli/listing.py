@@ -8,6 +8,7 @@ import click
 
 from arraystore.cli.command import address_of, command, with_store
 from arraystore.cli.extent import extent
+from arraystore.cli.history import newest_versions
 from arraystore.cli.output import count, counted, left, print_json, right, size, table, to_the_second
 from layouts.classes import Action, StorageClass, may
 
@@ -41,7 +42,7 @@ def ls(store: "Store", *, patterns: tuple[str, ...], as_json: bool) -> None:
 
     A PATTERN names a dataset or what it lies below, and may hold * and ?: canonical, canonical/*/trades, 'raw/binance*'.
     """
-    listed = [_described(dataset) for dataset in datasets_matching(store, patterns)]
+    listed = [_described(store, dataset) for dataset in datasets_matching(store, patterns)]
     if as_json:
         print_json({"store": store.url, "role": str(store.role), "datasets": listed})
         return
@@ -71,8 +72,8 @@ def _matches(address: str, pattern: str) -> bool:
     return fnmatchcase(address, pattern) or fnmatchcase(address, f"{pattern}/*")
 
 
-def _described(dataset: "DatasetView") -> dict[str, Any]:
-    newest = dataset.versions()[-1].to_json()
+def _described(store: "Store", dataset: "DatasetView") -> dict[str, Any]:
+    (newest,) = newest_versions(store, dataset, 1)
     return {
         "dataset": address_of(dataset.storage_class, dataset.key),
         **extent(dataset),

@@ -7,6 +7,7 @@ import click
 
 from arraystore.cli.cells import as_base64, as_letters, cells_of, shown
 from arraystore.cli.command import address_of, command, dataset_at, key_argument, version_option, with_store
+from arraystore.cli.history import log_of
 from arraystore.cli.output import left, print_json, right, table
 from arraystore.errors import InvalidInput, NotFound, Problem
 from layouts.columns import Kind
@@ -104,14 +105,10 @@ def _pieces(
     store: "Store", dataset: "DatasetView", windows: Iterable[str], schema: "Schema", names: list[str], number: int, *, tail: bool
 ) -> "list[Rows]":
     """The first or last rows, window by window, decoding only the chunks that hold them."""
-    from arraystore.log import Log
     from arraystore.parts import load_parts
     from arraystore.reader import Selection, read
-    from arraystore.storage import open_storage
-    from layouts.naming import format_key
 
-    storage = open_storage(store.surface(dataset.storage_class).url)
-    log = Log(storage, format_key(dataset.key))
+    log = log_of(store, dataset)
     state = log.at(dataset.version)
     pieces: list[Rows] = []
     for window in reversed(list(windows)) if tail else windows:
@@ -120,7 +117,7 @@ def _pieces(
         manifest = dataset.manifest(window)
         wanted = (max(manifest.rows - number, 0), manifest.rows) if tail else (0, min(number, manifest.rows))
         parts = load_parts(log, state, state.window(manifest.location.rpartition("/")[2]))
-        pieces.append(read(storage, parts, schema, Selection(rows=wanted), columns=names))
+        pieces.append(read(log.storage, parts, schema, Selection(rows=wanted), columns=names))
         number -= wanted[1] - wanted[0]
     return pieces[::-1] if tail else pieces
 

@@ -160,6 +160,10 @@ def test_log_stops_after_as_many_versions_as_asked_for(run_json: RunJson) -> Non
     assert [version["version"] for version in run_json("log", TRADES, "-n", "2")["versions"]] == [4, 3]
 
 
+def test_log_of_a_run_calls_its_series_by_name(run_json: RunJson) -> None:
+    assert {window for version in run_json("log", RUN)["versions"] for window in version["windows"]} == {"equity", "metrics"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
