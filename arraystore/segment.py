@@ -5,6 +5,7 @@ chunks, whatever its size.
 """
 
 import hashlib
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -20,16 +21,25 @@ from arraystore.index import CODE_SET_LABELS, ArrayEntry, Bounds, ChunkTable, Zo
 from arraystore.logical import digest_elements, digest_of_absent, is_codes, label_hashes, time_bounds
 from arraystore.pool import map_in_order
 from arraystore.rows import Rows
-from arraystore.segmentcheck import verify_segment
 from arraystore.storage.base import Batch
-from arraystore.tail import decode_tail, encode_tail
 from layouts import chunking
 from layouts.codecs import CONVENTIONS, CodecSpec, array_metadata, codec_for, column_attributes, group_metadata
+from layouts.naming import new_segment_name
 from layouts.schema import ArraySpec, Column
 
-__all__ = ["decode_tail", "encode_tail", "verify_segment", "write_segment"]
-
 FORMAT = 1
+
+
+def write_segments(
+    batch: Batch, window_prefix: str, rows: Rows, *, base_version: int, schema_number: int, profile: str
+) -> list[SegmentEntry]:
+    """Write at least one row of a window as new segments below `window_prefix`: one, or as many as their rows need."""
+    entries = []
+    for start in range(0, rows.count, chunking.SEGMENT_ROWS):
+        part = rows.slice(start, min(start + chunking.SEGMENT_ROWS, rows.count))
+        name = new_segment_name(base_version, secrets.randbits(128))
+        entries.append(write_segment(batch, f"{window_prefix}/{name}", name, part, schema_number=schema_number, profile=profile))
+    return entries
 
 
 def write_segment(
@@ -43,18 +53,18 @@ def write_segment(
     rows = rows.tidy()
     plans = [_plan_array(rows, spec, profile) for spec in rows.schema.arrays() if spec.name in rows.arrays]
     encoded = map_in_order(_encode, ((plan, chunk) for plan in plans for chunk in range(plan.count)), threads)
-    metadata: dict[str, str] = {}
+    objects: dict[str, str] = {}
     size = 0
 
     def put_document(path: str, document: dict[str, Any]) -> int:
         data = msgspec.json.encode(document)
-        metadata[path] = hashlib.sha256(data).hexdigest()
+        objects[path] = hashlib.sha256(data).hexdigest()
         return batch.put(f"{prefix}/{path}", data)
 
     written: dict[str, _Written] = {}
     for plan in plans:
         size += put_document(f"{plan.spec.name}/zarr.json", _array_document(plan, rows, profile))
-        written[plan.spec.name] = _write_array(batch, prefix, plan, encoded)
+        written[plan.spec.name] = _write_array(batch, prefix, plan, encoded, objects)
         size += written[plan.spec.name].bytes
     about = {"format": FORMAT, "schema": msgspec.to_builtins(rows.schema), "segment": name}
     size += put_document("zarr.json", group_metadata({"Conventions": CONVENTIONS, "arraystore": about}))
@@ -63,7 +73,7 @@ def write_segment(
         rows=rows.count,
         schema=rows.schema,
         profile=str(profile),
-        metadata=metadata,
+        objects=objects,
         labels={column: labels for column, labels in rows.labels.items() if column in rows.arrays},
         digests={spec.name: _digest_of(spec, rows, written) for spec in rows.schema.arrays()},
         tables={array: done.table for array, done in written.items()},
@@ -76,7 +86,7 @@ def write_segment(
         codes={column: np.stack(done.codes) for column, done in written.items() if done.codes},
     )
     data, index_digest = encode_index(index)
-    size += batch.put(index_key(prefix), data)
+    size += batch.put(index_key(prefix, rows.schema), data)
     return SegmentEntry(schema=schema_number, rows=rows.count, clocks=index.clocks, bytes=size, segment=name, index=index_digest)
 
 
@@ -160,8 +170,8 @@ def _encode(task: tuple[_ArrayPlan, int]) -> _Encoded:
     )
 
 
-def _write_array(batch: Batch, prefix: str, plan: _ArrayPlan, encoded: Iterator[_Encoded]) -> _Written:
-    """Put the array's shards, taking its chunks from the stream of all."""
+def _write_array(batch: Batch, prefix: str, plan: _ArrayPlan, encoded: Iterator[_Encoded], objects: dict[str, str]) -> _Written:
+    """Put the array's shards, taking its chunks from the stream of all; notes the digest of each object."""
     entry = ArrayEntry(
         array=plan.spec.name,
         dtype=plan.spec.dtype,
@@ -176,7 +186,9 @@ def _write_array(batch: Batch, prefix: str, plan: _ArrayPlan, encoded: Iterator[
     done: list[_Encoded] = []
     size = 0
     for number, chunks in enumerate(table.shards()):
-        size += batch.put(f"{prefix}/{table.object_name(number)}", _shard(table, chunks, encoded, done))
+        path, digest = table.object_name(number), hashlib.sha256()
+        size += batch.put(f"{prefix}/{path}", _hashed(_shard(table, chunks, encoded, done), digest))
+        objects[path] = digest.hexdigest()
     return _Written(
         table=table,
         bytes=size,
@@ -187,6 +199,12 @@ def _write_array(batch: Batch, prefix: str, plan: _ArrayPlan, encoded: Iterator[
         ),
         codes=[each.codes for each in done if each.codes is not None],
     )
+
+
+def _hashed(pieces: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
 
 
 def _shard(table: ChunkTable, chunks: range, encoded: Iterator[_Encoded], done: list[_Encoded]) -> Iterator[bytes]:

@@ -3,8 +3,9 @@
 from arraystore.commit import SegmentEntry
 from arraystore.reader import Part
 from arraystore.rows import Rows
-from arraystore.segment import decode_tail, encode_tail, write_segment
+from arraystore.segment import write_segment
 from arraystore.storage.base import Storage
+from arraystore.tail import decode_tail, encode_tail
 
 WINDOW = "dataset/2024-01-01"
 

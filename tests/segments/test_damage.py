@@ -12,8 +12,9 @@ from arraystore.index import IndexHeader, forget_indexes, index_key
 from arraystore.reader import Selection, read
 from arraystore.record import decode_record, encode_record, pack_arrays, unpack_arrays
 from arraystore.rows import Rows, empty
-from arraystore.segment import decode_tail, encode_tail, verify_segment
+from arraystore.segmentcheck import verify_segment
 from arraystore.storage.memory import MemoryStorage
+from arraystore.tail import decode_tail, encode_tail
 from arraystore.testing.parts import segment_part
 from arraystore.testing.strategies import differences, small_chunks
 from layouts.codecs import codec_for

@@ -13,7 +13,8 @@ from arraystore.digest import combine, crc32c
 from arraystore.index import CODE_SET_LABELS, forget_indexes, load_index
 from arraystore.reader import read
 from arraystore.rows import Rows, concat
-from arraystore.segment import verify_segment, write_segment
+from arraystore.segment import write_segment
+from arraystore.segmentcheck import verify_segment
 from arraystore.storage.memory import MemoryStorage
 from arraystore.testing.parts import segment_part
 from arraystore.testing.strategies import differences, rows_of, schemas, small_chunks
