@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Collection, Container, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from arraystore.errors import CommitUnknown, StorageError
@@ -22,7 +22,7 @@ from arraystore.storage.localbatch import LocalBatch, Parts
 from arraystore.storage.localmedium import check_medium, ignores_case, queue
 from arraystore.storage.localreads import LocalReads
 from arraystore.storage.localroot import LocalRoot, Opened
-from arraystore.storage.localsteps import NEW, drop, forget, insist, prune, taken, write_all
+from arraystore.storage.localsteps import NEW, drop, forget, insist, prune, taken, together, write_all
 from arraystore.storage.racing import ROUNDS, refuse_unless_exclusive
 
 _UNNAMED = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
@@ -186,24 +186,38 @@ class LocalStorage(LocalReads):
 def _settle_all(root: LocalRoot, names: Collection[Parts], made: Container[Parts]) -> None:
     """Sync every directory with a new entry, and the way to each, once, the deepest first."""
     opened = root.opened()
+
+    def sync(parts: Parts) -> None:
+        try:
+            _sync_directory(descend(opened.root, parts))
+        except OSError as error:
+            raise storage_error(error, "syncing the directory", "/".join(parts), root.path) from error
+
+    pending, settled = _unsettled(root, names)
+    for _, level in groupby(sorted(pending, key=len, reverse=True), key=len):
+        together(sync, list(level))
+    for parts in settled:
+        if parts not in made or parts not in names:  # a segment's own directories are never written to again
+            with suppress(OSError):  # it was synced; remembering that only saves time
+                opened.durable.add(descend(opened.root, parts))
+
+
+def _unsettled(root: LocalRoot, names: Collection[Parts]) -> tuple[set[Parts], set[Parts]]:
+    """The directories that have new names, or lead to such without being known to be durable; and those that will be known then."""
+    opened = root.opened()
     pending: set[Parts] = set(names)
     settled: set[Parts] = set()
-    here: Parts = ()
-    try:
-        for here in names:
-            chain, _ = way(opened.root, here, make=False)
-            for depth in range(len(here), 0, -1):
-                if here[:depth] in settled or chain[depth] in opened.durable:
-                    break
-                settled.add(here[:depth])
-                pending.add(here[: depth - 1])
-        for here in sorted(pending, key=len, reverse=True):
-            _sync_directory(descend(opened.root, here))
-        for here in settled:
-            if here not in made or here not in names:  # a segment's own directories are never written to again
-                opened.durable.add(descend(opened.root, here))
-    except OSError as error:
-        raise storage_error(error, "syncing the directory", "/".join(here), root.path) from error
+    for parts in names:
+        try:
+            chain, _ = way(opened.root, parts, make=False)
+        except OSError as error:
+            raise storage_error(error, "syncing the way to", "/".join(parts), root.path) from error
+        for depth in range(len(parts), 0, -1):
+            if parts[:depth] in settled or chain[depth] in opened.durable:
+                break
+            settled.add(parts[:depth])
+            pending.add(parts[: depth - 1])
+    return pending, settled
 
 
 def _sync_file(fd: int) -> None:

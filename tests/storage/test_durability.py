@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from itertools import count
@@ -375,3 +376,14 @@ def test_every_refusal_names_key_place_and_remedy(storage, monkeypatch, number, 
             verb("d/a")
         assert caught.value.errno == number
         assert all(text in str(caught.value) for text in ("d/a", storage.url, remedy))
+
+
+def test_a_segment_that_somebody_removed_meanwhile_is_told(storage):
+    def go():
+        with storage.batch() as batch:
+            batch.put(f"{SEGMENT}/price/0", b"x")
+            shutil.rmtree(Path(storage.url, SEGMENT))
+
+    with pytest.raises(StorageError, match=SEGMENT):
+        go()
+    assert storage.list("") == Listing((), ("d",))
