@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from arraystore import arguments
@@ -14,7 +14,9 @@ from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, Wind
 from arraystore.intake import rows_from
 from arraystore.log import Log
 from arraystore.place import Place
+from arraystore.rows import Rows
 from arraystore.state import State
+from arraystore.streaming import PIECE_BYTES, write_stream
 from arraystore.view import DatasetView
 from arraystore.writer import Request, Writer
 from layouts.classes import Action
@@ -110,6 +112,50 @@ class Dataset(DatasetView):
             reason=arguments.text(reason, "reason"),
         )
         return self.commit(request)
+
+    def append_stream(
+        self,
+        batches: Iterable[Any],
+        *,
+        inputs: Iterable[Pin] = (),
+        token: tuple[str, int] | None = None,
+        coverage: Iterable[IntervalLike] | IntervalLike | None = None,
+        completeness: str | None = None,
+        reopen: bool = False,
+        window_attributes: Mapping[str, Any] | None = None,
+        reason: str = "",
+        piece_bytes: int = PIECE_BYTES,
+    ) -> Receipt:
+        """Add the rows of all batches in one commit, however many: each batch is anything `append` takes, the rest is as there.
+
+        At most about three times `piece_bytes` of rows are held at once. Until the last batch is taken nothing is visible; if one is
+        refused, or taking it raises, nothing ever is. In time order, batches follow each other in time as rows do.
+        """
+        self._place.require(Action.WRITE)
+        request = Request(
+            operation="append",
+            role=self._place.role.value,
+            coverage=arguments.coverage(coverage),
+            completeness=arguments.completeness(completeness),
+            reopen=reopen,
+            inputs=arguments.inputs(inputs),
+            token=arguments.token(token),
+            window_attributes=arguments.json_object(window_attributes, "window_attributes"),
+            reason=arguments.text(reason, "reason"),
+        )
+        schema = self._schema_for(None, None)
+        state = self._log.head()
+        Writer(self._log, self.uuid).refuse_another(state)
+        self._refuse_sealed(state)
+        if request.token is not None and state.writers.get(request.token[0], (-1, 0))[0] >= request.token[1]:
+            return self.commit(request)
+        rows = (given if isinstance(given, Rows) and given.schema == schema else rows_from(given, schema) for given in batches)
+        streamed = write_stream(self._log, state, schema, rows, piece_bytes=piece_bytes)
+        return self.commit(replace(request, rows=streamed.rows, written=streamed.written), count=streamed.count)
+
+    def token_version(self, writer: str) -> tuple[int, int] | None:
+        """The latest sequence that a writer's tokens came to, and the version that committed it; None for a writer not seen yet."""
+        return self._state.writers.get(writer)
 
     def replace(
         self,
@@ -214,9 +260,9 @@ class Dataset(DatasetView):
             raise InvalidInput(problems)
         return given
 
-    def commit(self, request: Request) -> Receipt:
-        """Carry out a request that has been checked; for the surfaces of this package."""
-        rows = request.rows.count if request.rows is not None else 0
+    def commit(self, request: Request, *, count: int | None = None) -> Receipt:
+        """Carry out a request that has been checked, of `count` rows if they aren't in it; for the surfaces of this package."""
+        rows = count if count is not None else request.rows.count if request.rows is not None else 0
         if request.says_nothing:
             return Receipt(self.version, 0, (), self.pin())
         self._check_pins(request.inputs)

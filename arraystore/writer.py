@@ -1,6 +1,5 @@
 """How rows become a version: plan by window, write segments, publish; again if another writer changed the ground."""
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +14,10 @@ from arraystore.log import Log
 from arraystore.parts import load_parts
 from arraystore.reader import Selection, read
 from arraystore.rows import Rows, concat
-from arraystore.segment import write_segment
+from arraystore.segment import write_segments
 from arraystore.state import State, WindowState
 from arraystore.tail import encode_tail
-from layouts.chunking import SEGMENT_ROWS, TAIL_BYTES, TAIL_COUNT, TAIL_TOTAL_BYTES
-from layouts.naming import new_segment_name
+from layouts.chunking import TAIL_BYTES, TAIL_COUNT, TAIL_TOTAL_BYTES
 from layouts.schema import Order, Schema
 from layouts.times import format_time
 from layouts.windows import split_by_window, window_at, windows_between
@@ -36,6 +34,7 @@ class Request:
     operation: str
     role: str
     rows: Rows | None = None
+    written: Mapping[str, tuple[SegmentEntry, ...]] = field(default_factory=dict)  # rows that lie in segments already, by window
     schema: Schema | None = None
     window: str | None = None
     coverage: tuple[Interval, ...] = ()
@@ -54,7 +53,7 @@ class Request:
         """Whether a version of it would tell nobody anything."""
         has_rows = self.rows is not None and self.rows.count > 0
         told = (self.coverage, self.completeness, self.token, self.inputs, self.window_attributes, self.attributes, self.state)
-        return not has_rows and not any(told)
+        return not has_rows and not self.written and not any(told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +62,7 @@ class WindowPlan:
 
     window: str
     rows: Rows | None
+    ready: tuple[SegmentEntry, ...]  # written before, as parts of a stream
     as_tail: bool
     absorbed: tuple[SegmentEntry, ...]
     removed: tuple[SegmentEntry, ...]
@@ -138,6 +138,7 @@ def _by_time(state: State, request: Request) -> _Pieces:
     if rows is not None and rows.count:
         for window, place in split_by_window(schema.window, rows.arrays[schema.axis]):
             pieces[window.name] = (rows.slice(place.start, place.stop) if isinstance(place, slice) else rows.take(place), ())
+    pieces |= dict.fromkeys(request.written, (None, ()))
     for start, stop in request.coverage:
         first = window_at(schema.window, start)
         if (stop - start) // (first.stop - first.start) > WINDOWS_LIMIT:
@@ -159,19 +160,21 @@ def _plan_window(state: State, request: Request, name: str, rows: Rows | None, c
     if before.completeness == "complete" and not replacing and not request.reopen:
         msg = f"window {name} is complete since version {before.version}: pass reopen=True to add to it in a new version"
         raise WindowClosed(msg)
-    reopened = rows is not None and rows.count > 0 and not replacing and before.completeness == "complete"
+    ready = request.written.get(name, ())
+    has_rows = rows is not None and rows.count > 0
+    reopened = (has_rows or bool(ready)) and not replacing and before.completeness == "complete"
     completeness = request.completeness or ("open" if reopened else None)
     tails = () if replacing else before.tails
     size = rows.nbytes if rows is not None else 0
     closing = completeness == "complete" or request.state == "sealed"
     full = len(tails) + 1 >= TAIL_COUNT or sum(entry.bytes for entry in tails) + size >= TAIL_TOTAL_BYTES
-    as_tail = not closing and not full and size <= TAIL_BYTES
-    has_rows = rows is not None and rows.count > 0
+    as_tail = not closing and not full and size <= TAIL_BYTES and not ready
     return WindowPlan(
         window=name,
         rows=rows if has_rows else None,
+        ready=ready,
         as_tail=as_tail,
-        absorbed=() if as_tail or not (has_rows or closing) else tails,
+        absorbed=() if as_tail or not (has_rows or ready or closing) else tails,
         removed=before.segments if replacing else (),
         coverage=coverage,
         completeness=completeness,
@@ -215,7 +218,7 @@ class Writer:
         written: dict[str, list[SegmentEntry]] = {}
         if plans is None:
             state = self._log.head()
-            self._refuse_another(state)
+            self.refuse_another(state)
             if _is_done(state, request):
                 return self._log.publish(lambda _: None, locked=locked), None
             plans = plan(state, request)
@@ -225,7 +228,7 @@ class Writer:
 
         def decide(now: State) -> Draft | None:
             nonlocal done
-            self._refuse_another(now)
+            self.refuse_another(now)
             done = _is_done(now, request)
             if done:
                 return None
@@ -237,7 +240,8 @@ class Writer:
         after = self._log.publish(decide, locked=locked)
         return after, None if done else tuple(planned.window for planned in plans)
 
-    def _refuse_another(self, state: State) -> None:
+    def refuse_another(self, state: State) -> None:
+        """Raise unless this is still the dataset that the writer was made for."""
         if not state.alive or state.dataset != self._dataset:
             msg = f"{self._log.prefix}: dataset {self._dataset} was deleted: open what is there now, or create it again"
             raise NotFound(msg)
@@ -251,13 +255,8 @@ class Writer:
         with storage.batch() as batch:
             for planned in todo:
                 rows = self._with_tails(state, planned)
-                entries = []
-                for start in range(0, rows.count, SEGMENT_ROWS):
-                    part = rows if rows.count <= SEGMENT_ROWS else rows.slice(start, min(start + SEGMENT_ROWS, rows.count))
-                    name = new_segment_name(state.version, secrets.randbits(128))
-                    prefix = f"{self._log.prefix}/{planned.window}/{name}"
-                    entry = write_segment(batch, prefix, name, part, schema_number=planned.schema_number, profile=state.profile)
-                    entries.append(entry)
+                prefix, number = f"{self._log.prefix}/{planned.window}", planned.schema_number
+                entries = write_segments(batch, prefix, rows, base_version=state.version, schema_number=number, profile=state.profile)
                 if planned.absorbed:
                     entries[0] = msgspec.structs.replace(entries[0], order=planned.absorbed[0].order)
                 written.append((planned, entries))
@@ -307,7 +306,7 @@ def _draft(state: State, request: Request, plans: Sequence[WindowPlan], written:
             WindowChange(
                 window=planned.window,
                 remove=tuple(entry.name for entry in (*planned.absorbed, *planned.removed)),
-                add=tuple(written.get(planned.window, ())),
+                add=(*written.get(planned.window, ()), *planned.ready),
                 tail=tail,
                 coverage=planned.coverage,
                 completeness=planned.completeness,
