@@ -14,7 +14,7 @@ from arraystore.index import ChunkTable, ZoneIndex
 from arraystore.plan import NOTHING, Part, Runs, Take, plan_fetches, plan_takes, run, tidy_runs
 from arraystore.pool import Job, default_threads, run_jobs, run_small_jobs
 from arraystore.reuse import allocate
-from arraystore.rows import Rows, empty
+from arraystore.rows import Rows, empty, restore_stand_ins
 from arraystore.storage.base import Storage
 from layouts.schema import Column, Kind, Schema
 
@@ -73,7 +73,17 @@ def assemble(storage: Storage, sources: Sequence[Source], schema: Schema, thread
     fill(storage, result.fills, threads)
     for name in ragged:
         result.check_bytes(name)
+    for column in schema.columns:
+        if any(_widens_to_float(source, column) for source in sources):
+            restore_stand_ins(result.arrays, column)
     return Rows(schema=schema, count=total, arrays=result.arrays, labels=result.labels)
+
+
+def _widens_to_float(source: Source, column: Column) -> bool:
+    """Whether a source holds a float column as integers, as its schema once had it."""
+    schema = source.part.schema
+    was = schema.column(column.name).dtype if column.name in schema else column.dtype
+    return column.dtype.startswith("float") and not was.startswith("float")
 
 
 class _Result:
@@ -195,7 +205,10 @@ def _copied(each: Fill, take: Take) -> bool:
     chunk = each.source.decoded.get((each.table.entry.array, take.chunk))
     if chunk is None:
         return False
-    each.out[take.target : take.target + take.elements] = chunk[take.source]
+    target = each.out[take.target : take.target + take.elements]
+    target[...] = chunk[take.source]
+    if each.codes is not None:
+        each.codes.apply(target)
     return True
 
 
@@ -208,7 +221,9 @@ def decode_chunks(storage: Storage, wanted: Iterable[tuple[Source, str, int]], t
             table = source.index.tables[array]
             first = chunk * table.entry.chunk
             runs = run(first, min(first + table.entry.chunk, table.elements))
-            fills.append((Fill(source, table, runs, np.empty((runs.count, *table.entry.shape[1:]), table.entry.dtype)), chunk))
+            out = np.empty((runs.count, *table.entry.shape[1:]), table.entry.dtype)
+            codes = Codes(len(source.index.labels[array]), None) if array in source.index.labels else None
+            fills.append((Fill(source, table, runs, out, codes=codes), chunk))
     fill(storage, [each for each, _ in fills], threads)
     for each, chunk in fills:
         each.source.decoded[each.table.entry.array, chunk] = each.out

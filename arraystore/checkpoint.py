@@ -44,6 +44,7 @@ class CheckpointRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
     version: Count
     digest: str
     dataset: str
+    birth: str
     time: Int64
     running_time: Int64
     schemas: tuple[Schema, ...]
@@ -56,6 +57,7 @@ class CheckpointRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
     state: str
     clocks: tuple[str, ...]
     arrays: dict[str, ArrayRef]
+    requires: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,6 +205,7 @@ def encode_checkpoint(state: State) -> tuple[bytes, str, dict[str, bytes]]:
         version=state.version,
         digest=state.digest,
         dataset=state.dataset,
+        birth=state.birth,
         time=state.time,
         running_time=state.running_time,
         schemas=state.schemas,
@@ -215,6 +218,7 @@ def encode_checkpoint(state: State) -> tuple[bytes, str, dict[str, bytes]]:
         state=state.state,
         clocks=clocks,
         arrays=refs,
+        requires=state.requires,
     )
     data, digest = encode_record("checkpoint", record, pieces)
     return data, digest, manifests
@@ -248,6 +252,8 @@ def load_checkpoint(storage: Storage, prefix: str, version: int, digest: str | N
     _check_table(record, columns, where)
     return State(
         dataset=record.dataset,
+        birth=record.birth,
+        requires=record.requires,
         version=version,
         digest=record.digest,
         time=record.time,

@@ -8,6 +8,7 @@ from msgspec.structs import replace as restruct
 
 from arraystore.commit import ArtifactEntry, Commit, SegmentEntry, Tail, WindowChange
 from arraystore.errors import Corrupt, Unsupported
+from arraystore.record import refuse_unknown
 from arraystore.state import COMPLETENESS, State, WindowState, union
 from layouts.chunking import SEGMENT_ROWS
 from layouts.codecs import Profile
@@ -16,21 +17,21 @@ from layouts.problems import InvalidInput
 from layouts.schema import Schema, validate_schema
 from layouts.windows import parse_window
 
-KNOWN_FEATURES: frozenset[str] = frozenset()
 STATES = ("", "sealed", "deleted")
 SEGMENT_BYTES = 1 << 44  # far more than is written, and few enough for their sum to fit int64
 
 
 def check_chain(state: State, commit: Commit, where: str) -> None:
     """Raise unless `commit` follows `state`, is understood here, and adds nothing from below the garbage floor."""
-    if unknown := set(commit.requires) - KNOWN_FEATURES:
-        msg = f"{where}: needs {sorted(unknown)}, unknown to this version of arraystore: upgrade to read it"
-        raise Unsupported(msg)
+    refuse_unknown(commit.requires, where)
     if commit.profile not in ("", *Profile) or commit.state not in (None, *STATES):
         msg = f"{where}: profile {commit.profile!r} or state {commit.state!r} is unknown to this version of arraystore: upgrade to read it"
         raise Unsupported(msg)
     if commit.version != state.version + 1 or commit.previous != state.digest:
         msg = f"{where}: says version {commit.version} after {commit.previous}, but follows version {state.version}, {state.digest}"
+        raise Corrupt(msg)
+    if commit.operation == "create" and state.alive:
+        msg = f"{where}: creates what exists since before version {state.version}"
         raise Corrupt(msg)
     if commit.dataset != state.dataset and commit.operation != "create":
         msg = f"{where}: belongs to dataset {commit.dataset}, not to {state.dataset}"
@@ -54,13 +55,24 @@ def fold(state: State, commit: Commit, digest: str, size_bytes: int, where: str)
     check_chain(state, commit, where)
     before = state
     if commit.state == "deleted":
-        state = State(dataset=state.dataset, digest=digest, state="deleted", checkpoint=state.checkpoint, segment_floor=state.segment_floor)
+        state = State(
+            dataset=state.dataset,
+            digest=digest,
+            birth=state.birth,
+            state="deleted",
+            requires=state.requires,
+            checkpoint=state.checkpoint,
+            segment_floor=state.segment_floor,
+        )
     elif commit.operation == "create":
         state = replace(state, dataset=commit.dataset, state="")
     changed = dict(state.changed)
     schemas = state.schemas + checked_schemas(commit.schemas, where)
     schema = state.schema if commit.schema is None else _known_schema(commit.schema, len(schemas), where)
     step = _Step(commit=commit, digest=digest, schema_count=len(schemas), by_time=schema is not None, where=where)
+    if len({change.window for change in commit.windows}) != len(commit.windows):
+        msg = f"{where}: changes a window twice"
+        raise Corrupt(msg)
     for place, change in enumerate(commit.windows):
         window = changed.get(change.window) or state.window(change.window)
         changed[change.window] = _change(window, change, place, step)
@@ -79,6 +91,7 @@ def fold(state: State, commit: Commit, digest: str, size_bytes: int, where: str)
         attributes=merge(state.attributes, commit.attributes),
         segment_floor=max(state.segment_floor, commit.segment_floor or 0),
         state=state.state if commit.state is None else commit.state,
+        requires=tuple(sorted({*state.requires, *commit.requires})),
         changed=changed,
     )
 
@@ -161,6 +174,9 @@ def _change(before: WindowState, change: WindowChange, place: int, step: _Step) 
         added.append(_tail_entry(change.tail, place, step, where))
     if added:
         segments = (*segments, *added)
+        if len({entry.name for entry in segments}) != len(segments) or len({entry.order for entry in segments}) != len(segments):
+            msg = f"{where}: adds a segment that is there already, or two in one place"
+            raise Corrupt(msg)
         # Appends come last by themselves; only what takes an older place (a fold, a compaction) needs the sort.
         if len(segments) > len(added) and min(entry.order for entry in added) < segments[-len(added) - 1].order:
             segments = tuple(sorted(segments, key=lambda entry: entry.order))
@@ -168,6 +184,9 @@ def _change(before: WindowState, change: WindowChange, place: int, step: _Step) 
         msg = f"{where}: completeness {change.completeness!r} is none of {COMPLETENESS}"
         raise Corrupt(msg)
     fresh = WindowState(window=change.window) if change.reset else before
+    if (change.completeness or fresh.completeness) == "complete" and any(entry.tail for entry in segments):
+        msg = f"{where}: is called complete, though it has tails"
+        raise Corrupt(msg)
     return WindowState(
         window=change.window,
         version=commit.version,

@@ -50,7 +50,7 @@ class IndexHeader(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     schema: Schema
     profile: str
-    metadata: dict[str, str]
+    objects: dict[str, str]
     labels: dict[str, list[str]]
     digests: dict[str, str]
     arrays: list[ArrayEntry]
@@ -107,7 +107,7 @@ class ZoneIndex:
     rows: int
     schema: Schema
     profile: str
-    metadata: Mapping[str, str]
+    objects: Mapping[str, str]  # the SHA-256 of every other object, by its name below the segment
     labels: Mapping[str, tuple[str, ...]]
     digests: Mapping[str, LogicalDigest]
     tables: Mapping[str, ChunkTable]
@@ -137,7 +137,7 @@ def encode_index(index: ZoneIndex) -> tuple[bytes, str]:
         rows=index.rows,
         schema=index.schema,
         profile=index.profile,
-        metadata=dict(index.metadata),
+        objects=dict(index.objects),
         labels={column: list(labels) for column, labels in index.labels.items()},
         digests={array: str(digest) for array, digest in index.digests.items()},
         arrays=[table.entry for table in index.tables.values()],
@@ -156,14 +156,14 @@ def decode_index(data: bytes, schema: Schema, where: str) -> tuple[ZoneIndex, st
         raise Corrupt(f"{where}: damaged index: {error}") from error
 
 
-def index_key(prefix: str) -> str:
-    """Where the index of the segment at `prefix` lies."""
-    return f"{prefix}/_index"
+def index_key(prefix: str, schema: Schema) -> str:
+    """Where the index of the segment at `prefix` lies: in the axis' array, since stock Zarr warns of what it doesn't know in a group."""
+    return f"{prefix}/{schema.axis}/_index"
 
 
 def load_index(storage: Storage, prefix: str, entry: SegmentEntry, schema: Schema) -> ZoneIndex:
     """The index of the segment at `prefix`, which must be the one that its entry in the commit names; kept for the next time."""
-    where = index_key(prefix)
+    where = index_key(prefix, schema)
     index = _cache.get(entry.index)
     if index is None:
         try:
@@ -247,14 +247,13 @@ def _parse(header: IndexHeader, arrays: Mapping[str, np.ndarray]) -> ZoneIndex:
             _require(len(set(labels[name])) == len(labels[name]), f"labels of {name!r} occur twice")
             if len(labels[name]) <= CODE_SET_LABELS:
                 codes[name] = take(f"{name}:codes", "|u1", (tables[name].count, -(-len(labels[name]) // 8)))
-    _require(not unread, f"tables {sorted(unread)} belong to nothing")
-    _check_digests(header, set(specs))
+    _check_digests(header, tables, set(specs))
     return ZoneIndex(
         segment=header.segment,
         rows=rows,
         schema=schema,
         profile=header.profile,
-        metadata=header.metadata,
+        objects=header.objects,
         labels=labels,
         digests={array: parse_digest(text) for array, text in header.digests.items()},
         tables=tables,
@@ -299,10 +298,11 @@ def _check_places(table: ChunkTable) -> None:
     _require(back_to_back, f"{table.entry} has chunks that don't lie back to back")
 
 
-def _check_digests(header: IndexHeader, arrays: set[str]) -> None:
-    documents = {"zarr.json", *(f"{entry.array}/zarr.json" for entry in header.arrays)}
-    _require(header.metadata.keys() == documents, "it has digests of other documents than its arrays'")
-    _require(header.digests.keys() == arrays, "it has logical digests of other arrays than its schema's")
+def _check_digests(header: IndexHeader, tables: Mapping[str, ChunkTable], arrays: set[str]) -> None:
+    objects = {"zarr.json", *(f"{array}/zarr.json" for array in tables)}
+    objects |= {table.object_name(number) for table in tables.values() for number in range(len(table.shards()))}
+    _require(header.objects.keys() == objects, "it has digests of other objects than its arrays'")
+    _require(header.digests.keys() >= arrays, "it lacks logical digests of its schema's arrays")
 
 
 class _Cache:

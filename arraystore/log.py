@@ -21,24 +21,38 @@ from arraystore.errors import (
     NotFound,
     PlanExpired,
     StorageError,
+    Unsupported,
     VersionExpired,
 )
 from arraystore.fold import below_floor, fold
 from arraystore.record import Count, decode_record, encode_record
 from arraystore.state import State
 from arraystore.storage.base import Storage
-from layouts.naming import parse_version_name, version_name
+from layouts.naming import escape, parse_version_name, version_name
 
 HINT_EVERY = 16
 HINT_LIMIT = 1 << 62
 FOLD_AHEAD = 64
 ATTEMPTS = 1000
+FORMAT = 1
 
 
 class Floor(msgspec.Struct, frozen=True):
-    """The header of the floor record: versions at or below `floor` may be gone."""
+    """The header of the floor record: versions at or below `floor` may be gone; `digest` is that of the checkpoint there."""
 
     floor: Count
+    digest: str
+
+
+NO_FLOOR = Floor(0, "")
+
+
+class Birth(msgspec.Struct, frozen=True):
+    """What a dataset's `zarr.json` says of it (FORMAT.md section 5)."""
+
+    format: int
+    storage_class: str = msgspec.field(name="class")
+    key: tuple[str, ...]
     dataset: str
 
 
@@ -49,11 +63,14 @@ class Log:
     ----------
     storage, prefix
         The class root, and the dataset's path in it.
+    storage_class
+        The class the dataset must say it belongs to; None for any.
     """
 
-    def __init__(self, storage: Storage, prefix: str) -> None:
+    def __init__(self, storage: Storage, prefix: str, storage_class: str | None = None) -> None:
         self.storage = storage
         self.prefix = prefix
+        self.storage_class = storage_class
         self._known: State | None = None
         self._durable = 0  # a version that this process knows to be durable, with all before it
 
@@ -103,8 +120,7 @@ class Log:
 
     def replay(self, until: int) -> Iterator[State]:
         """Every kept version's state up to `until`, folded anew from the first commit (or the floor), in order."""
-        floor = self.floor()
-        state = self._base(None, floor)
+        state = self._base(None, self._floor())
         while state.version < until:
             version = state.version + 1
             try:
@@ -146,17 +162,22 @@ class Log:
 
     def floor(self) -> int:
         """Versions at or below this may be gone; 0 where none was published."""
+        return self._floor().floor
+
+    def _floor(self) -> Floor:
         key = f"{self.prefix}/_log/floor"
         try:
             data = self.storage.get(key)
         except NotFound:
-            return 0
-        return decode_record("floor", data, Floor, key)[0].floor
+            return NO_FLOOR
+        return decode_record("floor", data, Floor, key)[0]
 
     def publish_floor(self, version: int) -> None:
-        """Make it known, durably, that versions at or below `version` may be removed from now on; never lowers it."""
+        """Make it known, durably, that versions up to that of a checkpoint may be removed from now on; never lowers it."""
         if version > self.floor():
-            data, _ = encode_record("floor", Floor(version, self.head().dataset))
+            base = checkpoint.load_checkpoint(self.storage, self.prefix, version, None)
+            assert base.checkpoint is not None
+            data, _ = encode_record("floor", Floor(*base.checkpoint))
             self.storage.put(f"{self.prefix}/_log/floor", data, durable=True)
 
     def make_durable(self) -> None:
@@ -235,30 +256,39 @@ class Log:
 
     def _state_at(self, version: int) -> State:
         """The state at a version, from the newest checkpoint that is whole, or from the first commit."""
-        floor = self.floor()
+        floor = self._floor()
         try:
-            pointer = self.record(version)[0].checkpoint if version > floor else None
+            pointer = self.record(version)[0].checkpoint if version > floor.floor else None
         except NotFound as error:
             msg = f"{self.prefix}: there is no version {version}"
             raise NotFound(msg) from error
-        if version <= floor:
-            msg = f"{self.prefix}: version {version} was removed by retention; the oldest kept is {floor + 1}"
+        if version <= floor.floor:
+            msg = f"{self.prefix}: version {version} was removed by retention; the oldest kept is {floor.floor + 1}"
             raise VersionExpired(msg)
         return self._advance(self._base(pointer, floor), version)
 
-    def _base(self, pointer: tuple[int, str] | None, floor: int) -> State:
+    def _base(self, pointer: tuple[int, str] | None, floor: Floor) -> State:
         """The state to fold from: the checkpoint pointed to, or an older one where that is damaged."""
-        while pointer is not None and pointer[0] > floor:
+        birth = self._birth()
+        while pointer is not None and pointer[0] > floor.floor:
             base = self._load(pointer)
             if base is not None:
-                return base
+                return self._born(base, birth)
             version = pointer[0]
             try:
                 pointer = self.record(version)[0].checkpoint
             except NotFound as error:
                 raise self._missing(version, version) from error
         # The floor always is the version of a checkpoint that is kept.
-        return checkpoint.load_checkpoint(self.storage, self.prefix, floor, None) if floor else self._birth()
+        if not floor.floor:
+            return birth
+        return self._born(checkpoint.load_checkpoint(self.storage, self.prefix, floor.floor, floor.digest), birth)
+
+    def _born(self, state: State, birth: State) -> State:
+        if state.birth != birth.birth:
+            msg = f"{self.prefix}/zarr.json: its digest is {birth.birth}, where the log began with {state.birth}: restore it from a replica"
+            raise Corrupt(msg)
+        return state
 
     def _load(self, pointer: tuple[int, str]) -> State | None:
         """The checkpoint that a commit points to, or None where it can't be used."""
@@ -277,11 +307,18 @@ class Log:
         key = f"{self.prefix}/zarr.json"
         try:
             data = self.storage.get(key)
-            dataset = str(msgspec.json.decode(data)["attributes"]["arraystore"]["dataset"])
-        except (NotFound, msgspec.DecodeError, KeyError, TypeError) as error:
-            msg = f"{self.storage.url}/{key}: isn't the metadata of a dataset"
-            raise (NotFound if isinstance(error, NotFound) else Corrupt)(msg) from error
-        return State(dataset=dataset, digest=hashlib.sha256(data).hexdigest())
+            birth = msgspec.convert(msgspec.json.decode(data)["attributes"]["arraystore"], Birth)
+        except NotFound as error:
+            raise NotFound(f"{self.storage.url}/{self.prefix}: no dataset is there") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as error:
+            raise Corrupt(f"{self.storage.url}/{key}: isn't the metadata of a dataset: {error}") from error
+        if birth.format != FORMAT:
+            raise Unsupported(f"{self.storage.url}/{key}: has format {birth.format}, where {FORMAT} is known here: upgrade to read it")
+        if "/".join(map(escape, birth.key)) != self.prefix or self.storage_class not in (None, birth.storage_class):
+            found = f"{birth.storage_class} {birth.key}"
+            raise Corrupt(f"{self.storage.url}/{key}: is that of {found}: it was moved here, or copied")
+        digest = hashlib.sha256(data).hexdigest()
+        return State(dataset=birth.dataset, digest=digest, birth=digest)
 
     # --- writing -------------------------------------------------------------------------------------------------
 

@@ -2,16 +2,17 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
-from arraystore.errors import Corrupt, InvalidInput
+from arraystore.errors import Corrupt, InvalidInput, Unsupported
 
 FIRST_LINE_LIMIT_BYTES = 200
 HEADER_LIMIT_BYTES = 64 << 20
+KNOWN_FEATURES: frozenset[str] = frozenset()
 BODY_LIMIT_BYTES = 1 << 30
 ALIGNMENT_BYTES = 8
 
@@ -21,6 +22,18 @@ type Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 type Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 #: Fixed-width types only: nothing in a record is ever unpickled, nested or of a size its name doesn't tell.
 type Dtype = Annotated[str, msgspec.Meta(pattern=r"^(\|[bui]1|<[iuf][248]|\|S[1-9][0-9]{0,2})\Z")]
+
+
+class _Needs(msgspec.Struct, frozen=True):
+    """What every header may say before all else: the features that its reader must know."""
+
+    requires: tuple[str, ...] = ()
+
+
+def refuse_unknown(features: Iterable[str], where: str) -> None:
+    """Raise `Unsupported` for what must be known and isn't."""
+    if unknown := set(features) - KNOWN_FEATURES:
+        raise Unsupported(f"{where}: needs {sorted(unknown)}, unknown to this version of arraystore: upgrade to read it")
 
 
 class ArrayRef(msgspec.Struct, frozen=True):
@@ -86,8 +99,10 @@ def decode_record[T](kind: str, data: bytes, header_type: type[T], where: str) -
     try:
         if not newline or len(words) != 6 or words[0] != b"arraystore" or words[1] != kind.encode():
             raise ValueError("not the first line of such a record")
+        if words[2] != b"1" and words[2].isdigit():
+            raise Unsupported(f"{where}: a {kind} record of format {int(words[2])}, where 1 is known here: upgrade to read it")
         if words[2] != b"1":
-            raise ValueError(f"record format {words[2]!r} isn't known here")
+            raise ValueError(f"{words[2]!r} isn't the number of a format")
         head_length, body_length = int(words[4]), int(words[5])
         if head_length > HEADER_LIMIT_BYTES or body_length > BODY_LIMIT_BYTES:
             raise ValueError(f"header and body of {head_length} and {body_length} bytes are more than there may be")
@@ -98,6 +113,7 @@ def decode_record[T](kind: str, data: bytes, header_type: type[T], where: str) -
         digest = hashlib.sha256(view).hexdigest()
         if digest.encode() != words[3]:
             raise ValueError(f"its digest is {digest}, where its first line tells {words[3].decode(errors='replace')}")
+        refuse_unknown(msgspec.json.decode(view[:head_length], type=_Needs).requires, where)
         header = msgspec.json.decode(view[:head_length], type=header_type)
     except (ValueError, msgspec.DecodeError, RecursionError) as error:
         msg = f"{where}: damaged {kind} record: {error}"

@@ -174,7 +174,16 @@ def concat(parts: Sequence[Rows], schema: Schema | None = None) -> Rows:
         if any(each is not None for each in valid):
             filled = (np.ones(part.count, np.bool_) if each is None else each for part, each in zip(parts, valid, strict=True))
             arrays[f"{name}_valid"] = np.concatenate(list(filled))
+            if column.dtype.startswith("float") and any(piece[name].dtype.kind != "f" for piece in pieces):
+                restore_stand_ins(arrays, column)
     return Rows(schema=schema, count=sum(part.count for part in parts), arrays=arrays, labels=labels)
+
+
+def restore_stand_ins(arrays: Arrays, column: Column) -> None:
+    """Under nulls that were widened from integers to floats lies NaN again."""
+    valid = arrays.get(f"{column.name}_valid")
+    if valid is not None:
+        arrays[column.name][~valid] = column.null_stand_in
 
 
 def gather_bytes(data: np.ndarray, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:

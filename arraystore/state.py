@@ -116,6 +116,8 @@ class State:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     segment_floor: int = 0
     state: str = ""
+    birth: str = ""
+    requires: tuple[str, ...] = ()
     checkpoint: tuple[int, str] | None = None
     log_bytes: int = 0
     table: WindowTable = field(default_factory=NoWindows)

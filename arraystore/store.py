@@ -17,7 +17,8 @@ from arraystore.frame import Frame
 from arraystore.quarantine import QuarantineSurface
 from arraystore.storage import open_storage
 from arraystore.storage.base import Storage
-from arraystore.surface import FORMAT, Surface
+from arraystore.log import FORMAT
+from arraystore.surface import Surface
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.codecs import group_metadata

@@ -14,7 +14,7 @@ from arraystore.commit import Pin
 from arraystore.dataset import Dataset, PinCheck
 from arraystore.draft import Draft, draft_commit
 from arraystore.errors import AlreadyExists, InvalidInput, NotFound
-from arraystore.log import Log
+from arraystore.log import FORMAT, Birth, Log
 from arraystore.place import Place, require
 from arraystore.state import State
 from arraystore.storage.base import Storage
@@ -25,8 +25,6 @@ from layouts.naming import KEY_TEMPLATES, format_key, is_escaped, parse_key, une
 from layouts.schema import Schema, parse_schema
 
 type Key = str | Sequence[str]
-
-FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +88,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
     def __getitem__(self, key: Key) -> Dataset:
         """The dataset at its newest version; NotFound (a KeyError) where there is none."""
         place = self._place(key, Action.READ)
-        log = Log(self._storage, place.path)
+        log = self._log(place.key)
         state = log.head()
         if not state.alive:
             msg = f"{place} was deleted in version {state.version}"
@@ -143,7 +141,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             return False
 
     def _log(self, key: tuple[str, ...]) -> Log:
-        return Log(self._storage, format_key(key))
+        return Log(self._storage, format_key(key), self._class.value)
 
     def changes(self, since: str | None = None) -> Changes:
         """Versions that became visible since `since` (a cursor of an earlier call; None for all), each exactly once.
@@ -198,7 +196,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         told = arguments.json_object(attributes, "attributes")
         self._refuse_case_twin(place)
         self._write_birth(place)
-        log = Log(self._storage, place.path)
+        log = self._log(place.key)
 
         def decide(state: State) -> Draft:
             if state.alive:
@@ -250,7 +248,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         for depth in range(1, len(names)):
             with suppress(AlreadyExists):
                 self._storage.create("/".join((*names[:depth], "zarr.json")), msgspec.json.encode(group_metadata({})))
-        birth = {"format": FORMAT, "class": self._class.value, "key": list(place.key), "dataset": str(uuid.uuid4())}
+        birth = msgspec.to_builtins(Birth(FORMAT, self._class.value, place.key, str(uuid.uuid4())))
         try:
             self._storage.create(f"{place.path}/zarr.json", msgspec.json.encode(group_metadata({"arraystore": birth})))
         except AlreadyExists:
@@ -264,7 +262,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         """The dataset at exactly the version that a pin names, compared by its digest."""
         pin = arguments.pin(pin)
         place = self._place(pin.key, Action.READ)
-        log = Log(self._storage, place.path)
+        log = self._log(place.key)
         state = log.at(pin.version)
         if state.dataset != pin.dataset or state.digest != pin.digest:
             msg = (

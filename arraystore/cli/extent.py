@@ -55,8 +55,7 @@ def decoded_bytes(storage: "Storage", dataset: "DatasetView") -> int:
     """Size of all current rows as arrays in memory: what the segments' zone indexes tell of shapes, and the tails."""
     import numpy as np
 
-    from arraystore.index import IndexHeader
-    from arraystore.record import decode_record
+    from arraystore.index import load_index
 
     total = 0
     for manifest in dataset.manifests():
@@ -64,7 +63,7 @@ def decoded_bytes(storage: "Storage", dataset: "DatasetView") -> int:
             if not entry.segment:
                 total += entry.bytes
                 continue
-            where = f"{manifest.location}/{entry.segment}/_index"
-            header, _, _ = decode_record("index", storage.get(where), IndexHeader, where)
-            total += sum(math.prod(array.shape) * np.dtype(array.dtype).itemsize for array in header.arrays)
+            index = load_index(storage, f"{manifest.location}/{entry.segment}", entry, dataset.schema_of(manifest.window))
+            arrays = (table.entry for table in index.tables.values())
+            total += sum(math.prod(array.shape) * np.dtype(array.dtype).itemsize for array in arrays)
     return total

@@ -17,7 +17,7 @@ def log_of(store: "Store", dataset: "DatasetView") -> "Log":
     from arraystore.storage import open_storage
     from layouts.naming import format_key
 
-    return Log(open_storage(store.surface(dataset.storage_class).url), format_key(dataset.key))
+    return Log(open_storage(store.surface(dataset.storage_class).url), format_key(dataset.key), dataset.storage_class)
 
 
 def newest_versions(store: "Store", dataset: "DatasetView", number: int) -> list[dict[str, Any]]:

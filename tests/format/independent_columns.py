@@ -151,19 +151,20 @@ class Segment:
 
     def __init__(self, place: Path, entry: Json, schema: Json) -> None:
         self.place, self.rows, self.schema = place, entry["rows"], schema
-        record = read_record(place / "_index", "index")
+        path = place / schema["axis"] / "_index"
+        record = read_record(path, "index")
         index = record.header
-        need((record.digest, index["segment"], index["rows"]) == (entry["index"], entry["segment"], entry["rows"]), f"{place}/_index")
-        need(index["schema"] == schema and place.name == entry["segment"], f"{place}/_index has another schema")
+        need((record.digest, index["segment"], index["rows"]) == (entry["index"], entry["segment"], entry["rows"]), f"{path}")
+        need(index["schema"] == schema and place.name == entry["segment"], f"{path} has another schema")
         self.labels, self.profile = index["labels"], index["profile"]
         self._tables = record.arrays(index["tables"])
-        self._size = (place / "_index").stat().st_size
-        self._check_documents(index["metadata"], [each["array"] for each in index["arrays"]])
+        self._size = path.stat().st_size
+        self._check_objects(index["objects"], index["arrays"])
         self.arrays = {each["array"]: self._decoded(each) for each in index["arrays"]}
         need(self._size == entry["bytes"], f"{place} has {self._size} bytes, not {entry['bytes']}")
         zones = dict(self._zones(index["arrays"]))
-        need(zones.keys() == self._tables.keys(), f"{place}/_index has tables {sorted(self._tables)}")
-        need(all(np.array_equal(zones[name], self._tables[name]) for name in zones), f"{place}/_index: what it says of chunks")
+        need(zones.keys() == self._tables.keys(), f"{path} has tables {sorted(self._tables)}")
+        need(all(np.array_equal(zones[name], self._tables[name]) for name in zones), f"{path}: what it says of chunks")
         need(self._spans() == entry["clocks"], f"{place}: clocks span {self._spans()}, not {entry['clocks']}")
         need(index["digests"] == self.digests(), f"{place}: logical digests")
 
@@ -190,12 +191,13 @@ class Segment:
                 found[each] = logical_digest(data.tobytes())
         return found
 
-    def _check_documents(self, digests: dict[str, str], arrays: list[str]) -> None:
-        need(digests.keys() == {"zarr.json", *(f"{name}/zarr.json" for name in arrays)}, f"documents of {self.place}")
+    def _check_objects(self, digests: dict[str, str], arrays: list[Json]) -> None:
+        """Every object but the index has the SHA-256 that the index says, and there is no other."""
+        found = {str(path.relative_to(self.place)) for path in self.place.rglob("*") if path.is_file()}
+        need(digests.keys() == found - {f"{self.schema['axis']}/_index"}, f"objects of {self.place}")
         for path, digest in digests.items():
-            data = read_object(self.place / path)
-            need(hashlib.sha256(data).hexdigest() == digest, f"{self.place / path}")
-            self._size += len(data)
+            need(hashlib.sha256(read_object(self.place / path)).hexdigest() == digest, f"{self.place / path}")
+        self._size += sum((self.place / path).stat().st_size for path in ("zarr.json", *(f"{each['array']}/zarr.json" for each in arrays)))
         said = json.loads((self.place / "zarr.json").read_bytes())["attributes"]
         about = {"format": 1, "schema": self.schema, "segment": self.place.name}
         need(said == {"Conventions": "CF-1.11", "arraystore": about}, f"{self.place}/zarr.json")

@@ -84,7 +84,9 @@ class Dataset:
         need((said["class"], tuple(said["key"])) == (name, key), f"{place} is the place of another dataset")
         self.birth = State(said["dataset"], hashlib.sha256((place / "zarr.json").read_bytes()).hexdigest())
         path = place / "_log" / "floor"
-        self.floor: int = read_record(path, "floor").header["floor"] if path.exists() else 0
+        floor = read_record(path, "floor").header if path.exists() else {"floor": 0, "digest": ""}
+        self.floor: int = floor["floor"]
+        self.floor_digest: str = floor["digest"]
 
     # --- section 8: the head
 
@@ -130,7 +132,7 @@ class Dataset:
 
     def states(self) -> Iterator[State]:
         """The state at every version that is kept, each folded onto the one before."""
-        state = self.checkpoint(self.floor, None) if self.floor else State(self.birth.dataset, self.birth.digest)
+        state = self.checkpoint(self.floor, self.floor_digest) if self.floor else State(self.birth.dataset, self.birth.digest)
         for number in range(state.version + 1, self.head() + 1):
             state = replace(state, windows=dict(state.windows))
             fold(state, self.commit(number))
@@ -144,12 +146,13 @@ class Dataset:
                 return self.checkpoint(*pointer)
             except (Damaged, OSError):
                 pointer = self.commit(pointer[0]).header.get("checkpoint")
-        return self.checkpoint(self.floor, None) if self.floor else None
+        return self.checkpoint(self.floor, self.floor_digest) if self.floor else None
 
-    def checkpoint(self, version: int, digest: str | None) -> State:
+    def checkpoint(self, version: int, digest: str) -> State:
         record = read_record(self.place / "_checkpoints" / f"{version:020}", "checkpoint")
         said = record.header
-        need(digest in (None, record.digest) and said["version"] == version, f"checkpoint {version} isn't the one that was named")
+        need((digest, version) == (record.digest, said["version"]), f"checkpoint {version} isn't the one that was named")
+        need(said["birth"] == self.birth.digest, f"checkpoint {version} is of a dataset with another zarr.json")
         table = record.arrays(said["arrays"])
         same = {name: said[name] for name in ("dataset", "digest", "version", "running_time", "schemas", "schema", "profile", "writers")}
         state = State(**same, attributes=said["attributes"], segment_floor=said["segment_floor"], state=said["state"])

@@ -84,7 +84,6 @@ def segments(dataset: Dataset) -> Iterator[independent_columns.Segment]:
                 yield dataset.segment(window, entry, state.schemas[entry["schema"]])
 
 
-@pytest.mark.filterwarnings("ignore:Object at _index is not recognized:zarr.errors.ZarrUserWarning")
 @pytest.mark.parametrize("expected", DATASETS, ids=repr)
 def test_stock_zarr_and_xarray_read_every_segment_alike(store: Store, expected: Expected) -> None:
     for segment in segments(store.dataset(expected.name, expected.key)):

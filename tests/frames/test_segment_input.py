@@ -21,7 +21,6 @@ def some_rows(request, rows):
 
 
 # Zarr tells of every object in a group that isn't Zarr's; `_index` is ours.
-@pytest.mark.filterwarnings("ignore:Object at _index is not recognized:zarr.errors.ZarrUserWarning")
 @pytest.mark.parametrize("options", [{}, {"decode_cf": False}, {"decode_times": False}, {"chunks": None}], ids=str)
 @pytest.mark.parametrize("profile", ["dense", "portable"])
 def test_a_segment_opened_by_xarray_is_the_rows_that_were_written(some_rows, profile, options, tmp_path):

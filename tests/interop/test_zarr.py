@@ -21,7 +21,6 @@ PIPELINES = {
     "zarrs": "zarrs.ZarrsCodecPipeline",
 }
 # Zarr says of everything in a group that it doesn't know that it doesn't know it.
-pytestmark = pytest.mark.filterwarnings("ignore:Object at _index is not recognized")
 same_directory = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -144,9 +143,9 @@ def test_one_object_per_array_and_a_crc32c_after_every_chunk(root):
     part = segment_part(root, rows)
     group = zarr.open_group(path_of(root, part), mode="r")
     for name in group.array_keys():
-        listing = root.list(f"{part.prefix}/{name}")
+        objects = tuple(each for each in root.list(f"{part.prefix}/{name}").objects if each != "_index")
         if name != "silence":
-            assert listing.objects == ("0.0" if rows.arrays[name].ndim == 2 else "0", "zarr.json")
+            assert objects == ("0.0" if rows.arrays[name].ndim == 2 else "0", "zarr.json")
         (sharding,) = group[name].metadata.codecs
         assert type(sharding.codecs[-1]).__name__ == type(sharding.index_codecs[-1]).__name__ == "Crc32cCodec"
 
