@@ -1,21 +1,21 @@
 """Every error of arraystore, grouped by what the caller does next.
 
-    ArrayStoreError
-    ├── Retry                      try again; nothing of yours was committed
-    │   ├── Conflict               another writer changed what your plan stood on
-    │   └── PlanExpired            your segments are older than the garbage floor: write them again
-    ├── FixTheCall                 the call can't succeed as it is; nothing was written
-    │   ├── InvalidInput           a ValueError with all problems (defined in `layouts`)
-    │   ├── AccessDenied           a PermissionError: this role may not do that to this class
-    │   ├── NotFound               a KeyError: no such store, dataset, version, window, artifact
-    │   │   └── VersionExpired     it was there, and retention removed it
-    │   ├── AlreadyExists          a FileExistsError
-    │   └── WindowClosed           the window is complete, or the dataset sealed
-    ├── StopAndVerify              don't go on before looking
-    │   ├── Corrupt                bytes aren't what was written; names dataset, window, segment, file
-    │   ├── CommitUnknown          the commit may or may not have become durable: read before repeating
-    │   └── Unsupported            written by a newer format, or with features unknown here
-    └── StorageError               an OSError: the medium refused (full, read-only, unreachable)
+ArrayStoreError
+├── Retry                      try again; nothing of yours was committed
+│   ├── Conflict               another writer changed what your plan stood on
+│   └── PlanExpired            your segments are older than the garbage floor: write them again
+├── FixTheCall                 the call can't succeed as it is; nothing was written
+│   ├── InvalidInput           a ValueError with all problems (defined in `layouts`)
+│   ├── AccessDenied           a PermissionError: this role may not do that to this class
+│   ├── NotFound               a KeyError: no such store, dataset, version, window, artifact
+│   │   └── VersionExpired     it was there, and retention removed it
+│   ├── AlreadyExists          a FileExistsError
+│   └── WindowClosed           the window is complete, or the dataset sealed
+├── StopAndVerify              don't go on before looking
+│   ├── Corrupt                bytes aren't what was written; names dataset, window, segment, file
+│   ├── CommitUnknown          the commit may or may not have become durable: read before repeating
+│   └── Unsupported            written by a newer format, or with features unknown here
+└── StorageError               an OSError: the medium refused (full, read-only, unreachable)
 """
 
 from layouts.problems import ArrayStoreError, InvalidInput, Problem

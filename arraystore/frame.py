@@ -71,7 +71,7 @@ class Frame(Mapping[str, Any]):
         positions = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64, casting="safe")
         if chosen.dtype == np.bool_ and len(chosen) != self.row_count:
             raise InvalidInput(f"{len(chosen)} bools for {self.row_count} rows: give one for each", "rows")
-        if positions.size and not (0 <= positions.min() and positions.max() < self.row_count):
+        if positions.size and (positions.min() < 0 or positions.max() >= self.row_count):
             raise InvalidInput(f"positions lie from {positions.min()} to {positions.max()}: give 0 to {self.row_count - 1}", "rows")
         return Frame(self.rows.take(positions))
 

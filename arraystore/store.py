@@ -14,10 +14,10 @@ from arraystore.errors import AlreadyExists, Corrupt, InvalidInput, NotFound, Pr
 from arraystore.execution import ExecutionSurface
 from arraystore.experiments import ExperimentsSurface
 from arraystore.frame import Frame
+from arraystore.log import FORMAT
 from arraystore.quarantine import QuarantineSurface
 from arraystore.storage import open_storage
 from arraystore.storage.base import Storage
-from arraystore.log import FORMAT
 from arraystore.surface import Surface
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
@@ -290,7 +290,7 @@ def _decode[T: (StoreAttributes, ClassAttributes)](data: bytes, kind: type[T], w
     try:
         found: Any = msgspec.json.decode(data)["attributes"]["arraystore"]
         attributes = msgspec.convert(found, kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
         msg = f"{where}/zarr.json isn't the metadata of an arraystore root: {error}"
         raise Corrupt(msg) from error
     if attributes.format != FORMAT:
