@@ -14,6 +14,7 @@ from layouts.problems import Problem
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*\Z")
 NAME_LIMIT = 64
 PLACES_LIMIT = 18
+LEVELS_LIMIT = 1 << 16
 
 #: Attributes that a column's kind determines, or that would make CF readers change values on the way.
 RESERVED_ATTRIBUTES = frozenset(
@@ -67,14 +68,21 @@ def _scalar_problem(value: object) -> str:
         case None | bool():
             return ""
         case str():
-            surrogate = any("\ud800" <= character <= "\udfff" for character in value)
-            return "lone surrogates aren't UTF-8; give valid text" if surrogate else ""
+            return "" if _is_unicode(value) else "lone surrogates aren't UTF-8; give valid text"
         case int():
             return "" if INT64_MIN <= value < 1 << 64 else f"{value} doesn't fit 64 bits; write it as text"
         case float():
             return "" if math.isfinite(value) else f"{value} has no JSON; leave it out, or write it as text"
         case _:
             return f"a {type(value).__name__} isn't JSON; use numbers, text, lists and dicts"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def column_problems(column: Column) -> Iterator[Problem]:
@@ -127,8 +135,8 @@ def _number_problems(column: Any, where: str) -> Iterator[Problem]:
     if levels is not None:
         if column.kind is not Kind.NUMBER:
             yield Problem(where, f"a {column.kind} column has one value per row; levels={levels!r} are for numbers")
-        elif isinstance(levels, bool) or not isinstance(levels, int) or levels < 1:
-            yield Problem(where, f"levels={levels!r} must be a whole number from 1 on")
+        elif isinstance(levels, bool) or not isinstance(levels, int) or not 1 <= levels <= LEVELS_LIMIT:
+            yield Problem(where, f"levels={levels!r} must be a whole number from 1 to {LEVELS_LIMIT}")
     if column.kind is Kind.DECIMAL:
         if isinstance(places, bool) or not isinstance(places, int) or not 0 <= places <= PLACES_LIMIT:
             yield Problem(where, f"places={places!r} must be a whole number from 0 to {PLACES_LIMIT}")

@@ -59,7 +59,7 @@ def parse_time(value: Any, where: str = "time") -> int:
     scalars. What carries no time zone is UTC. Raises `InvalidInput` naming `where`.
     """
     match value:
-        case bool() | np.bool_() | float() | np.floating():
+        case bool() | np.bool_() | float() | np.floating() | np.timedelta64():  # NumPy counts the last among its integers
             raise _refused(where, value, "give nanoseconds since 1970 UTC as an int, ISO 8601 text, or a datetime")
         case int() | np.integer():
             return _checked(int(value), value, where)

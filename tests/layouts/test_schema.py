@@ -222,7 +222,7 @@ def test_a_name_of_64_letters_is_taken():
         ([Column(name="x", clock="exchange")], "a number column can't be a clock; make its kind time"),
         ([Column(name="x", kind="time", clock="wall")], "the clock 'wall' isn't one of axis"),
         ([Column(name="x", kind="time", clock="axis")], "only the axis 'time' has the clock 'axis'"),
-        ([Column(name="x", levels=0)], "levels=0 must be a whole number from 1 on"),
+        ([Column(name="x", levels=0)], "levels=0 must be a whole number from 1 to 65536"),
         ([Column(name="x", levels=True)], "levels=True must be"),
         ([Column(name="x", kind="text", levels=2)], "a text column has one value per row"),
         ([Column(name="x", kind="decimal")], "places=None must be a whole number from 0 to 18"),
