@@ -11,7 +11,7 @@ from arraystore.commit import Interval, Pin
 from arraystore.errors import InvalidInput, Problem
 from arraystore.state import COMPLETENESS
 from layouts.columnrules import json_problems
-from layouts.schema import Schema
+from layouts.schema import Kind, Schema
 from layouts.times import parse_interval, parse_time
 from layouts.windows import AXIS_MAX, AXIS_MIN, format_time
 
@@ -20,6 +20,7 @@ type TimeLike = int | str | date | np.datetime64
 type IntervalLike = tuple[TimeLike, TimeLike]
 
 WRITER_LIMIT_BYTES = 200
+INSTRUMENT_COLUMNS = ("instrument", "instrument_uid")
 NESTING_LIMIT = 32  # far below what any JSON parser or Python's stack takes
 
 
@@ -95,6 +96,17 @@ def texts(given: Iterable[str], where: str) -> tuple[str, ...]:
 
 def _is_in(given: object, names: Iterable[str]) -> bool:
     return isinstance(given, str) and given in names
+
+
+def instruments(schema: Schema, given: Iterable[str] | str | None) -> tuple[str, frozenset[str]] | None:
+    """The column that tells instruments apart, and those wanted; None for all of them."""
+    if given is None:
+        return None
+    column = next((name for name in INSTRUMENT_COLUMNS if name in schema and schema.column(name).kind is Kind.DICTIONARY), None)
+    if column is None:
+        told = f"schema {schema.name!r} has no column {' or '.join(INSTRUMENT_COLUMNS)} of labels to choose by: leave it out"
+        raise InvalidInput(told, "instruments")
+    return column, frozenset(texts((given,) if isinstance(given, str) else given, "instruments"))
 
 
 def clock(schema: Schema, given: str | None) -> str:

@@ -29,16 +29,18 @@ class Part:
 class Selection:
     """Which rows: those whose `clock` (None: the axis) lies in `start` ≤ … < `stop` (None: open), or rows `rows` in reading order.
 
-    A row whose clock is null lies in no range, not even in one that is open at both ends.
+    A row whose clock is null lies in no range, not even in one that is open at both ends. With `labels`, a dictionary column and
+    labels of it, only the rows that have one of these in it.
     """
 
     start: int | None = None
     stop: int | None = None
     clock: str | None = None
     rows: tuple[int, int] | None = None
+    labels: tuple[str, frozenset[str]] | None = None
 
     def __post_init__(self) -> None:
-        assert self.rows is None or (self.start is None and self.stop is None and self.clock is None), "times or rows, not both"
+        assert self.rows is None or not (self.by_clock or self.labels), "rows by what is in them or by their number, not both"
 
     @property
     def by_clock(self) -> bool:
@@ -101,6 +103,16 @@ def join_runs(pieces: Iterable[Runs]) -> Runs:
     return tidy_runs(starts[order], np.concatenate([piece.stops for piece in pieces])[order])
 
 
+def intersect_runs(left: Runs, right: Runs) -> Runs:
+    """The positions that are in both."""
+    if len(left.starts) == 1 and len(right.starts) and left.starts[0] <= right.starts[0] and left.stops[0] >= right.stops[-1]:
+        return right
+    first = np.searchsorted(right.stops, left.starts, side="right")
+    last = np.maximum(np.searchsorted(right.starts, left.stops, side="left"), first)
+    pieces, whole = _spread(first, last), np.repeat(np.arange(len(left.starts)), last - first)
+    return Runs(np.maximum(left.starts[whole], right.starts[pieces]), np.minimum(left.stops[whole], right.stops[pieces]))
+
+
 def tidy_runs(starts: np.ndarray, stops: np.ndarray) -> Runs:
     """Runs from ascending, disjoint bounds, neighbours that touch merged and empty ones dropped."""
     filled = starts < stops
@@ -112,17 +124,20 @@ def tidy_runs(starts: np.ndarray, stops: np.ndarray) -> Runs:
 
 
 class Matches(NamedTuple):
-    """Rows of which the chunks' bounds tell that they match, unless null, and chunks that must be looked into."""
+    """Rows that match by what the index tells of their chunks (unless null, for times), and chunks that must be looked into."""
 
     whole: Runs
-    doubtful: tuple[int, ...]
+    doubtful: np.ndarray
+
+
+NO_MATCHES = Matches(NOTHING, np.zeros(0, np.int64))
 
 
 def match_chunks(index: ZoneIndex, clock: str, selection: Selection) -> Matches:
     """Match a clock's chunks by the bounds of their valid times; of nulls among them these tell nothing."""
     if clock not in index.tables:
-        return Matches(NOTHING, ())
-    table, (low, high) = index.tables[clock], index.bounds[clock]
+        return NO_MATCHES
+    low, high = index.bounds[clock]
     start = INT64_MIN if selection.start is None else selection.start
     stop = selection.stop
     possible = (low <= high) & (high >= start)
@@ -130,10 +145,48 @@ def match_chunks(index: ZoneIndex, clock: str, selection: Selection) -> Matches:
     if stop is not None:
         possible &= low < stop
         certain &= high < stop
-    chunks = runs_where(possible & certain)
+    return _matches(index.tables[clock], possible, certain)
+
+
+def match_labels(index: ZoneIndex, column: str, wanted: frozenset[str]) -> Matches:
+    """Match a dictionary column's chunks by the sets of codes in them, where the index has these."""
+    if column not in index.tables:
+        return NO_MATCHES
+    table, listed = index.tables[column], wanted_codes(index.labels[column], wanted)[:-1]
+    if column in index.codes:
+        sets, bits = index.codes[column], np.packbits(listed, bitorder="little")
+        possible, certain = (sets & bits).any(axis=1), ~(sets & ~bits).any(axis=1)
+    else:
+        possible, certain = np.full(table.count, listed.any()), np.full(table.count, listed.all())
+    return _matches(table, possible, certain & (f"{column}_valid" not in index.tables))  # a set tells nothing of nulls
+
+
+def wanted_codes(labels: Sequence[str], wanted: frozenset[str]) -> np.ndarray:
+    """Which codes stand for a label that is wanted: bool per label, and False at the end, which the code −1 finds."""
+    return np.array([*(label in wanted for label in labels), False], np.bool_)
+
+
+def _matches(table: ChunkTable, possible: np.ndarray, certain: np.ndarray) -> Matches:
+    whole = runs_where(possible & certain)
+    return Matches(_rows_of(whole, table), np.flatnonzero(possible & ~certain))
+
+
+def _rows_of(chunks: Runs, table: ChunkTable) -> Runs:
     length = table.entry.chunk
-    whole = Runs(chunks.starts * length, np.minimum(chunks.stops * length, table.elements))
-    return Matches(whole, tuple(np.flatnonzero(possible & ~certain).tolist()))
+    return Runs(chunks.starts * length, np.minimum(chunks.stops * length, table.elements))
+
+
+def possible_rows(matches: Matches, table: ChunkTable) -> Runs:
+    """The rows of all chunks that hold any that match, or may."""
+    return join_runs([matches.whole, _rows_of(runs_of(matches.doubtful), table)])
+
+
+def chunks_met(chunks: np.ndarray, runs: Runs, length: int) -> list[int]:
+    """Those of some ascending chunks, of `length` elements each, that hold any of the runs' positions."""
+    starts = np.concatenate((runs.starts, [INT64_MAX]))
+    following = starts[np.searchsorted(runs.stops, chunks * length, side="right")]
+    met: list[int] = chunks[following < (chunks + 1) * length].tolist()
+    return met
 
 
 def match_times(times: np.ndarray, selection: Selection) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Reads rows: plans from the indexes which chunks to touch, and decodes these into one preallocated result on all processors."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import msgspec
@@ -12,17 +12,23 @@ from arraystore.index import ZoneIndex, load_index
 from arraystore.plan import (
     NOTHING,
     Cluster,
+    Matches,
     Part,
     Runs,
     Selection,
     arrange,
+    chunks_met,
+    intersect_runs,
     join_runs,
     match_chunks,
+    match_labels,
     match_times,
     may_match,
+    possible_rows,
     run,
     runs_of,
     runs_where,
+    wanted_codes,
 )
 from arraystore.pool import run_small_jobs
 from arraystore.rows import Rows
@@ -32,6 +38,8 @@ from layouts.schema import Schema
 __all__ = ["Part", "Selection", "read"]
 
 EVERYTHING = Selection()
+
+type Test = Callable[[Source, np.ndarray], np.ndarray]  # which of a source's values in one column pass
 
 
 def read(
@@ -56,9 +64,13 @@ def read(
         parts = [part for part in parts if may_match(part.entry, clock, selection)]
     sources = _open(storage, parts)
     clusters = arrange([part.entry for part in parts], schema)
+    if selection.labels is not None:
+        _leave_out_chunks(sources, *selection.labels)
     if selection.by_clock:
-        _match(storage, sources, clock, selection, threads)
-    elif selection.rows is not None:
+        _match_clock(storage, sources, clock, selection, threads)
+    if selection.labels is not None:
+        _match_labels(storage, sources, *selection.labels, threads)
+    if selection.rows is not None:
         _pick(storage, sources, clusters, schema, selection.rows, threads)
     clusters = [cluster for cluster in clusters if any(sources[number].runs.count for number in cluster.parts)]
     merging = any(cluster.merge for cluster in clusters)
@@ -85,29 +97,63 @@ def _open(storage: Storage, parts: Sequence[Part]) -> list[Source]:
     return [Source(part=part, index=index, runs=run(0, part.entry.rows)) for part, index in zip(parts, indexes, strict=True)]
 
 
-def _match(storage: Storage, sources: Sequence[Source], clock: str, selection: Selection, threads: int | None) -> None:
-    """Narrow each source's runs to the rows whose time lies in the range, looking into chunks where their bounds can't tell."""
+def _match_clock(storage: Storage, sources: Sequence[Source], clock: str, selection: Selection, threads: int | None) -> None:
+    """Narrow each source's runs to the rows whose time lies in the range."""
     matches = [match_chunks(source.index, clock, selection) if source.index else None for source in sources]
-    decode_chunks(
-        storage,
-        [(source, clock, chunk) for source, match in zip(sources, matches, strict=True) if match for chunk in match.doubtful],
-        threads,
-    )
-    for source, match in zip(sources, matches, strict=True):
-        if match is None:
-            times = source.rows.arrays.get(clock)
-            source.runs = NOTHING if times is None else runs_where(match_times(times, selection))
-        elif clock in source.arrays:
-            source.runs = join_runs([match.whole, *(_look_into(source, clock, chunk, selection) for chunk in match.doubtful)])
-        else:
-            source.runs = NOTHING
+    _narrow(storage, sources, clock, matches, lambda _, times: match_times(times, selection), threads)
     _drop_nulls(storage, [source for source in sources if f"{clock}_valid" in source.arrays], clock, threads)
 
 
-def _look_into(source: Source, clock: str, chunk: int, selection: Selection) -> Runs:
+def _leave_out_chunks(sources: Sequence[Source], column: str, wanted: frozenset[str]) -> None:
+    """Narrow each source's runs to the chunks that can hold a wanted label, which takes no byte."""
+    for source in sources:
+        if source.index is not None:
+            matches = match_labels(source.index, column, wanted)
+            source.runs = possible_rows(matches, source.index.tables[column]) if column in source.arrays else NOTHING
+
+
+def _match_labels(storage: Storage, sources: Sequence[Source], column: str, wanted: frozenset[str], threads: int | None) -> None:
+    """Narrow each source's runs to the rows that have a wanted label."""
+
+    def test(source: Source, codes: np.ndarray) -> np.ndarray:
+        return np.take(wanted_codes(source.labels(column), wanted), codes, mode="wrap")  # code -1 wraps to the last
+
+    matches = [match_labels(source.index, column, wanted) if source.index else None for source in sources]
+    _narrow(storage, sources, column, matches, test, threads)
+
+
+def _narrow(
+    storage: Storage,
+    sources: Sequence[Source],
+    column: str,
+    matches: Sequence[Matches | None],
+    test: Test,
+    threads: int | None,
+) -> None:
+    """Narrow each source's runs to rows whose value of a column passes a test, looking into chunks only where the index can't tell."""
+    doubtful = [_doubtful(source, column, match) for source, match in zip(sources, matches, strict=True)]
+    wanted = [(source, column, chunk) for source, chunks in zip(sources, doubtful, strict=True) for chunk in chunks]
+    decode_chunks(storage, wanted, threads)
+    for source, match, chunks in zip(sources, matches, doubtful, strict=True):
+        if column not in source.arrays:
+            source.runs = NOTHING
+        elif match is None:
+            source.runs = intersect_runs(source.runs, runs_where(test(source, source.rows.arrays[column])))
+        else:
+            pieces = (_look_into(source, column, chunk, test) for chunk in chunks)
+            source.runs = intersect_runs(source.runs, join_runs([match.whole, *pieces]))
+
+
+def _doubtful(source: Source, column: str, match: Matches | None) -> list[int]:
+    if source.index is None or match is None or not len(match.doubtful):
+        return []
+    return chunks_met(match.doubtful, source.runs, source.index.tables[column].entry.chunk)
+
+
+def _look_into(source: Source, column: str, chunk: int, test: Test) -> Runs:
     assert source.index is not None
-    first = chunk * source.index.tables[clock].entry.chunk
-    return runs_where(match_times(source.decoded[clock, chunk], selection), first)
+    first = chunk * source.index.tables[column].entry.chunk
+    return runs_where(test(source, source.decoded[column, chunk]), first)
 
 
 def _drop_nulls(storage: Storage, sources: Sequence[Source], clock: str, threads: int | None) -> None:

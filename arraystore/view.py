@@ -186,6 +186,7 @@ class DatasetView:
         *,
         clock: str | None = None,
         window: str | None = None,
+        instruments: Iterable[str] | str | None = None,
         threads: int | None = None,
     ) -> Frame:
         """Rows whose `clock` lies in `[start, end)`, in the dataset's order, as a mapping of columns.
@@ -200,6 +201,9 @@ class DatasetView:
             A time column with a clock's role; the axis clock by default. Rows where it is null are never selected.
         window
             Only this window (for an experiment run: this series).
+        instruments
+            Only rows of these, in datasets of many (by `instrument`, or `instrument_uid`); chunks without them aren't read. One that
+            isn't there has no rows.
         threads
             Decoders at work; the number of cores by default.
 
@@ -207,22 +211,24 @@ class DatasetView:
         -------
         Frame
             With `pin`, which says exactly which bytes these are; where a range is of another clock than the axis, or of one series
-            of several, those of the whole version.
+            of several, those of the whole version; and always of all instruments.
         """
         self._place.require(Action.READ)
         span, threads = arguments.bounds(start, end), arguments.threads(threads)
         view = self._still()
         schema = view.schema_of(window) if window is not None else view.schema
         wanted, clock = arguments.columns(schema, columns), arguments.clock(schema, clock)
-        rows = view._rows(schema, span, wanted, clock, window, threads)  # noqa: SLF001 - it is this one
+        chosen = arguments.instruments(schema, instruments)
+        selection = Selection(clock=clock if span != (None, None) else None, start=span[0], stop=span[1], labels=chosen)
+        rows = view._rows(schema, selection, wanted, window, threads)  # noqa: SLF001 - it is this one
         named = () if columns is None else wanted
         return Frame(rows, pin=view.pin(*view._pinned(span, clock, window), columns=named))  # noqa: SLF001
 
-    def _rows(self, schema: Schema, span: Span, columns: tuple[str, ...], clock: str, window: str | None, threads: int | None) -> Rows:
+    def _rows(self, schema: Schema, selection: Selection, columns: tuple[str, ...], window: str | None, threads: int | None) -> Rows:
         names = [self._on_disk(window)] if window is not None else self._state.window_names()
+        clock, span = selection.clock or schema.axis, (selection.start, selection.stop)
         touched = [name for name in names if arguments.overlaps(self._state.summary(name).clocks.get(clock), *span)]
         parts = load_parts(self._log, self._state, *map(self._state.window, touched))
-        selection = Selection(clock=clock if span != (None, None) else None, start=span[0], stop=span[1])
         return read(self._place.storage, parts, schema, selection, columns=columns, threads=threads).reorder(columns)
 
     def _pinned(self, span: Span, clock: str, window: str | None) -> Span:
