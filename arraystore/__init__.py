@@ -11,7 +11,10 @@
 Every public name is importable from here; nothing else is public.
 """
 
+from arraystore.ancestry import Ancestor, Stale
 from arraystore.artifacts import Artifact
+from arraystore.catalog import Entry
+from arraystore.changes import Change, Changes
 from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.commit import ArtifactEntry, Pin
 from arraystore.dataset import Dataset, Receipt
@@ -37,10 +40,13 @@ from arraystore.errors import (
 from arraystore.execution import ExecutionSurface, Recovery, SequenceRange, Session
 from arraystore.experiments import ExperimentsSurface, Run
 from arraystore.frame import Frame
+from arraystore.ingest import FileReport, IngestReport, ingest, shipped_mappings
+from arraystore.lineage import Dependent
 from arraystore.manifest import Manifest, Version
 from arraystore.quarantine import QuarantineCase, QuarantineSurface
 from arraystore.store import ClassSummary, Store, init_store, open_store, summarise
-from arraystore.surface import Change, Changes, Surface
+from arraystore.surface import Surface
+from arraystore.tags import Tag
 from arraystore.verify import Finding
 from arraystore.view import DatasetView
 from layouts import (
@@ -67,6 +73,7 @@ __all__ = [
     "AccessDenied",
     "Action",
     "AlreadyExists",
+    "Ancestor",
     "ArrayStoreError",
     "Artifact",
     "ArtifactEntry",
@@ -81,11 +88,15 @@ __all__ = [
     "Dataset",
     "DatasetView",
     "Decimals",
+    "Dependent",
+    "Entry",
     "ExecutionSurface",
     "ExperimentsSurface",
+    "FileReport",
     "Finding",
     "FixTheCall",
     "Frame",
+    "IngestReport",
     "InvalidInput",
     "Kind",
     "Labels",
@@ -107,20 +118,24 @@ __all__ = [
     "Schema",
     "SequenceRange",
     "Session",
+    "Stale",
     "StopAndVerify",
     "StorageClass",
     "StorageError",
     "Store",
     "Surface",
+    "Tag",
     "Unsupported",
     "Version",
     "VersionExpired",
     "Window",
     "WindowClosed",
     "WindowLength",
+    "ingest",
     "init_store",
     "open_store",
     "parse_time",
     "schema_by_name",
+    "shipped_mappings",
     "summarise",
 ]

@@ -2,8 +2,11 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from dataclasses import replace as dataclass_replace
 from typing import Any, Self
+
+from msgspec.structs import replace
 
 from arraystore import arguments
 from arraystore.arguments import IntervalLike
@@ -21,7 +24,7 @@ from arraystore.view import DatasetView
 from arraystore.writer import Request, Writer
 from layouts.classes import Action
 from layouts.evolution import schema_change_problems
-from layouts.schema import Schema, parse_schema
+from layouts.schema import Order, Schema, parse_schema
 
 type PinCheck = Callable[[Iterable[Pin]], None]
 
@@ -124,12 +127,14 @@ class Dataset(DatasetView):
         reopen: bool = False,
         window_attributes: Mapping[str, Any] | None = None,
         reason: str = "",
+        sort: bool = False,
         piece_bytes: int = PIECE_BYTES,
     ) -> Receipt:
         """Add the rows of all batches in one commit, however many: each batch is anything `append` takes, the rest is as there.
 
         At most about three times `piece_bytes` of rows are held at once. Until the last batch is taken nothing is visible; if one is
-        refused, or taking it raises, nothing ever is. In time order, batches follow each other in time as rows do.
+        refused, or taking it raises, nothing ever is. In time order, batches follow each other in time as rows do, unless `sort` is
+        true: then rows may come in any order, and read back by time, ties as they came.
         """
         self._place.require(Action.WRITE)
         request = Request(
@@ -149,9 +154,10 @@ class Dataset(DatasetView):
         self._refuse_sealed(state)
         if request.token is not None and state.writers.get(request.token[0], (-1, 0))[0] >= request.token[1]:
             return self.commit(request)
-        rows = (given if isinstance(given, Rows) and given.schema == schema else rows_from(given, schema) for given in batches)
-        streamed = write_stream(self._log, state, schema, rows, piece_bytes=piece_bytes)
-        return self.commit(replace(request, rows=streamed.rows, written=streamed.written), count=streamed.count)
+        taken = replace(schema, order=Order.ARRIVAL) if sort else schema
+        rows = (given if isinstance(given, Rows) and given.schema == taken else rows_from(given, taken) for given in batches)
+        streamed = write_stream(self._log, state, schema, rows, sort=sort, piece_bytes=piece_bytes)
+        return self.commit(dataclass_replace(request, rows=streamed.rows, written=streamed.written), count=streamed.count)
 
     def token_version(self, writer: str) -> tuple[int, int] | None:
         """The latest sequence that a writer's tokens came to, and the version that committed it; None for a writer not seen yet."""

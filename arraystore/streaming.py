@@ -54,17 +54,20 @@ class _Pieces:
             self.written.setdefault(window.name, []).extend(entries)
 
 
-def write_stream(log: Log, state: State, schema: Schema, batches: Iterable[Rows], *, piece_bytes: int = PIECE_BYTES) -> Streamed:
+def write_stream(
+    log: Log, state: State, schema: Schema, batches: Iterable[Rows], *, sort: bool = False, piece_bytes: int = PIECE_BYTES
+) -> Streamed:
     """Take all rows of a stream; what doesn't fit into one piece is durable in segments that nothing names yet when this returns.
 
-    No more than about three times `piece_bytes` of rows are held at once: the batches of a piece, the piece, and what is encoded of it.
+    With `sort` each piece is sorted by time, ties as they came; reading merges pieces so. No more than about three times `piece_bytes`
+    of rows are held at once: the batches of a piece, the piece, and what is encoded of it.
     If the stream raises, nothing of it is ever visible.
     """
     held: list[Rows] = []
     size = count = 0
     with ExitStack() as stack:
         pieces: _Pieces | None = None
-        for rows in _in_order(schema, batches):
+        for rows in _in_order(schema, batches, sort=sort):
             held.append(rows)
             size += rows.nbytes
             count += rows.count
@@ -72,29 +75,32 @@ def write_stream(log: Log, state: State, schema: Schema, batches: Iterable[Rows]
                 if pieces is None:
                     batch = stack.enter_context(log.storage.batch())
                     pieces = _Pieces(batch=batch, state=state, prefix=log.prefix, schema_number=state.schemas.index(schema))
-                pieces.write(_joined(held, schema))
+                pieces.write(_joined(held, schema, sort=sort))
                 size = 0
         if pieces is None:
-            return Streamed(count=count, rows=_joined(held, schema) if held else None)
+            return Streamed(count=count, rows=_joined(held, schema, sort=sort) if held else None)
         if held:
-            pieces.write(_joined(held, schema))
+            pieces.write(_joined(held, schema, sort=sort))
     return Streamed(count=count, written={window: tuple(entries) for window, entries in pieces.written.items()})
 
 
-def _joined(held: list[Rows], schema: Schema) -> Rows:
+def _joined(held: list[Rows], schema: Schema, *, sort: bool) -> Rows:
     """One piece, the batches let go of."""
     rows = concat(held, schema)
     held.clear()
-    return rows
+    if not sort or schema.order is not Order.TIME:
+        return rows
+    times = rows.arrays[schema.axis]
+    return rows if (times[1:] >= times[:-1]).all() else rows.take(np.argsort(times, kind="stable"))
 
 
-def _in_order(schema: Schema, batches: Iterable[Rows]) -> Iterator[Rows]:
+def _in_order(schema: Schema, batches: Iterable[Rows], *, sort: bool) -> Iterator[Rows]:
     """The batches that have rows; raises where one of a time-ordered stream begins before the last ended."""
     last: np.int64 | None = None
     for number, rows in enumerate(batches):
         if not rows.count:
             continue
-        if schema.order is Order.TIME:
+        if schema.order is Order.TIME and not sort:
             times = rows.arrays[schema.axis]
             if last is not None and times[0] < last:
                 told = f"batch {number} begins at {format_time(int(times[0]))}, before {format_time(int(last))}, where the one before ends"

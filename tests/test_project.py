@@ -65,7 +65,7 @@ def test_every_module_that_lists_its_names_has_them() -> None:
 
 
 def test_the_commands_are_those_of_the_documentation() -> None:
-    assert list(main.commands) == ["init", "demo", "ls", "info", "manifest", "log", "head", "verify"]
+    assert list(main.commands) == ["init", "demo", "ls", "info", "manifest", "log", "head", "verify", "ingest"]
     assert COMMANDS.keys() == main.commands.keys()
 
 

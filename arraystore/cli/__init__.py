@@ -4,6 +4,7 @@ import click
 
 from arraystore.cli.checking import verify
 from arraystore.cli.command import Group
+from arraystore.cli.ingest import ingest
 from arraystore.cli.inspection import info, log, manifest
 from arraystore.cli.listing import ls
 from arraystore.cli.rows import head
@@ -22,5 +23,5 @@ def main() -> None:
     """
 
 
-for _command in (init, demo, ls, info, manifest, log, head, verify):
+for _command in (init, demo, ls, info, manifest, log, head, verify, ingest):
     main.add_command(_command)

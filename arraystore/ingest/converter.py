@@ -1,0 +1,103 @@
+"""Batches of a file's columns as rows of the dataset, and what must hold from one batch to the next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from arraystore.errors import InvalidInput, Problem
+from arraystore.ingest.mapping import Mapping as FileMapping
+from arraystore.ingest.mapping import Source
+from arraystore.ingest.names import Names
+from arraystore.ingest.rules import Rule, merged_reads, rules_of
+from arraystore.ingest.tables import Batch
+from arraystore.ingest.values import encoded, value_of_column
+from arraystore.intake import rows_from
+from arraystore.rows import Rows
+from layouts.columns import Kind
+from layouts.schema import Order, Schema
+from layouts.times import format_time
+
+
+@dataclass(slots=True, kw_only=True)
+class Guard:
+    """What was seen so far of a file: the last time, and the one value of columns that must not vary."""
+
+    last: int | None = None
+    same: dict[str, str] = field(default_factory=dict)
+
+    def copy(self) -> "Guard":
+        """The same, apart."""
+        return replace(self, same=dict(self.same))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converter:
+    """Makes rows of one file's batches. Without a state of its own; safe to share between threads."""
+
+    schema: Schema
+    rules: tuple[Rule, ...]
+    names: Names
+    reads: Mapping[Source, str]
+    same: tuple[str, ...]
+    sort: bool
+
+    @property
+    def probe(self) -> Source | None:
+        """A source column of numbers, by which a line of data is told from a header."""
+        chosen = [rule for rule in self.rules if rule.column.kind is Kind.TIME and rule.sources]
+        return chosen[0].sources[0] if chosen else None
+
+    @property
+    def loose(self) -> Schema:
+        """The schema that batches have: any order, where they are sorted later."""
+        return msgspec.structs.replace(self.schema, order=Order.ARRIVAL) if self.sort else self.schema
+
+    def rows(self, batch: Batch, guard: Guard, first_row: int) -> Rows:
+        """The batch's rows, which follow what the guard has seen; raises with every column's first problem."""
+        problems: list[Problem] = []
+        values: dict[str, Any] = {}
+        for rule in self.rules:
+            try:
+                values[rule.column.name] = value_of_column(rule, batch.columns, self.names, batch.count, first_row)
+            except InvalidInput as error:
+                problems += error.problems
+        if problems:
+            raise InvalidInput(problems)
+        rows = rows_from(values, self.loose)
+        self._check(batch, rows, guard)
+        return rows
+
+    def _check(self, batch: Batch, rows: Rows, guard: Guard) -> None:
+        times = rows.arrays[self.schema.axis]
+        if not len(times):
+            return
+        where = f"column {self.schema.axis!r}"
+        first, last = int(times.min()), int(times.max())
+        if self.names.span is not None and not (self.names.span[0] <= first and last < self.names.span[1]):
+            wrong = first if first < self.names.span[0] else last
+            start, stop = map(format_time, self.names.span)
+            told = f"holds {format_time(wrong)}, outside of {start} to {stop}, of which the file is by its name"
+            raise InvalidInput(Problem(where, f"{told}: is it the file of another day?"))
+        if self.loose.order is Order.TIME:
+            if guard.last is not None and first < guard.last:
+                told = f"holds {format_time(first)}, before {format_time(guard.last)} of the row above"
+                raise InvalidInput(Problem(where, f"{told}, and rows must be in time order: sort the file, or say file.sort = true"))
+            guard.last = last
+        for name in self.same:
+            self._check_same(name, batch.columns[name], guard)
+
+    def _check_same(self, name: str, array: Any, guard: Guard) -> None:
+        for label in encoded(array).dictionary.to_pylist():
+            if label is not None and guard.same.setdefault(name, label) != label:
+                told = f"holds {label!r} after {guard.same[name]!r}, and one file must have one: it isn't a file of one {name}"
+                raise InvalidInput(Problem(f"column {name!r}", told))
+
+
+def converter_for(mapping: FileMapping, schema: Schema, names: Names) -> Converter:
+    """The converter of a file with these names."""
+    rules = rules_of(mapping, schema, names)
+    same = mapping.file.same
+    sort = mapping.file.sort and schema.order is Order.TIME
+    return Converter(schema=schema, rules=rules, names=names, reads=merged_reads(rules, same), same=same, sort=sort)
