@@ -168,8 +168,11 @@ def _plain(pa: ModuleType, values: Any, *, encode: bool) -> Any:
     if kinds.is_run_end_encoded(values.type):
         values = pa.chunked_array([pc.run_end_decode(chunk) for chunk in values.chunks], values.type.value_type)
     if kinds.is_dictionary(values.type):
-        is_text = _is_text(kinds, values.type.value_type)
-        values = values.unify_dictionaries() if is_text else values.cast(values.type.value_type)
+        # Chunks may have labels of their own, more together than their codes can count.
+        if not _is_text(kinds, values.type.value_type):
+            values = values.cast(values.type.value_type)
+        elif values.num_chunks > 1:
+            values = values.cast(pa.dictionary(pa.int32(), pa.large_string()))
     if _is_text(kinds, values.type):
         values = values.cast(pa.large_string())
         values = values.dictionary_encode() if encode else values

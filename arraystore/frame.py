@@ -68,9 +68,11 @@ class Frame(Mapping[str, Any]):
         if isinstance(rows, slice):
             return Frame(self.rows.take(np.arange(self.row_count)[rows]))
         chosen = np.asarray(rows)
-        positions = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64, casting="safe")
+        if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "biu"):
+            raise InvalidInput(f"{rows!r} chooses no rows: give a slice, positions from 0, or one bool per row", "rows")
         if chosen.dtype == np.bool_ and len(chosen) != self.row_count:
             raise InvalidInput(f"{len(chosen)} bools for {self.row_count} rows: give one for each", "rows")
+        positions = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
         if positions.size and (positions.min() < 0 or positions.max() >= self.row_count):
             raise InvalidInput(f"positions lie from {positions.min()} to {positions.max()}: give 0 to {self.row_count - 1}", "rows")
         return Frame(self.rows.take(positions))

@@ -109,6 +109,14 @@ def test_dictionaries_that_differ_by_chunk_are_unified():
     assert frame["x"].labels == ("a", "b", "c")
 
 
+def test_labels_of_all_chunks_may_be_more_than_one_chunk_can_count():
+    coded = pa.dictionary(pa.int8(), pa.string())
+    chunks = [pa.array([f"{number}-{place}" for place in range(100)]).dictionary_encode().cast(coded) for number in range(3)]
+    labels = taken(pa.chunked_array(chunks), kind="dictionary")["x"]
+    assert len(labels.labels) == 300
+    assert labels[[0, 150, 299]].tolist() == ["0-0", "1-50", "2-99"]
+
+
 def test_labels_that_are_null_make_their_rows_null():
     indices, labels = pa.array([0, 1, None, 2], pa.int8()), pa.array(["a", None, "a"])
     frame = taken(pa.DictionaryArray.from_arrays(indices, labels), kind="dictionary")

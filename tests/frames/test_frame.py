@@ -7,7 +7,7 @@ import pytest
 
 from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.commit import Pin
-from arraystore.errors import NotFound
+from arraystore.errors import InvalidInput, NotFound
 from arraystore.frame import Frame
 from arraystore.rows import empty
 from arraystore.testing.strategies import differences
@@ -51,6 +51,21 @@ def test_times_numbers_and_text_are_views_of_the_rows(frame, rows):
     for name in ("time", "price", "count", "bids"):
         assert np.shares_memory(frame[name], rows.arrays[name])
     assert np.shares_memory(frame["payload"].data, rows.arrays["payload"])
+
+
+@pytest.mark.parametrize("chosen", [slice(1, None), [1, 2], np.array([1, 2], np.uint64), [False, True, True]], ids=str)
+def test_some_rows_are_a_frame_with_their_nulls(frame, chosen):
+    part = frame.take(chosen)
+    assert part.row_count == 2
+    assert part["note"].tolist() == [None, ""]
+    assert part.valid("price").tolist() == [False, True]
+    assert frame.take([]).row_count == frame.take(slice(3, 3)).row_count == 0
+
+
+@pytest.mark.parametrize("chosen", [[3], [-1], [True], [0.5], [[0]], 1, "all"], ids=str)
+def test_rows_that_are_not_there_are_refused(frame, chosen):
+    with pytest.raises(InvalidInput, match="rows"):
+        frame.take(chosen)
 
 
 def test_a_column_that_is_not_there_is_named_with_the_nearest_one(frame):

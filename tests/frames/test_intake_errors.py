@@ -14,6 +14,7 @@ from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.errors import InvalidInput
 from arraystore.frame import Frame
 from arraystore.intake import rows_from
+from arraystore.texts import SCAN_BYTES
 from layouts.schema import Column, Schema
 from layouts.windows import AXIS_MAX, AXIS_MIN
 
@@ -115,8 +116,8 @@ DECIMALS = {
     "more places": (["1.25", "1.255"], "row 1 holds '1.255', which isn't a decimal of 2 places with a mantissa of 64 bits; round it"),
     "double between": (np.array([0.5, 0.1 + 0.2]), "row 1 holds 0.30000000000000004, which isn't a decimal of 2 places"),
     "double of many digits": (
-        np.array([0.5, 1e14]),
-        "row 1 holds 100000000000000.0, of which a float tells too few digits for 2 places; give text",
+        np.array([0.5, 2e13]),
+        "row 1 holds 20000000000000.0, of which a float tells too few digits for 2 places; give text",
     ),
     "infinite double": (np.array([0.5, np.inf]), "row 1 holds inf"),
     "nan": (np.array([0.5, np.nan]), "row 1 holds nan, which isn't a decimal"),
@@ -128,6 +129,7 @@ DECIMALS = {
     "no number": (["1", "one"], "row 1 holds 'one', which isn't a decimal"),
     "our own with more places": (Decimals(np.array([1000, 1005]), 3), "row 1 holds 1.005, which isn't a decimal of 2 places"),
     "our own too large": (Decimals(np.array([1, 2**62]), 0), "row 1 holds 4611686018427387904, which isn't"),
+    "our own too far below 0": (Decimals(np.array([1, -(2**62)]), 0), "row 1 holds -4611686018427387904, which isn't"),
     "Arrow's with more digits": (
         pa.array([Decimal(1), Decimal(2**64)], pa.decimal128(38, 0)),
         "row 1 holds 18446744073709551616, more digits",
@@ -219,6 +221,13 @@ TEXTS = {
 def test_texts_that_are_none_are_refused(case):
     values, message = TEXTS[case]
     assert message in refusal(values, kind="text")
+
+
+@pytest.mark.parametrize("after", [0, 1, 1 << 23])
+def test_a_character_cut_at_the_end_of_a_block_is_found(after):
+    schema = Schema(name="s", columns=(Column(name="time", kind="time"), Column(name="x", kind="text")))
+    cut = b"b" * (SCAN_BYTES - 2) + b"\xc3" + b"c" * after
+    assert "row 1 isn't valid UTF-8" in refusals({"time": [1, 1], "x": [b"a", cut]}, schema)[0]
 
 
 def test_a_cut_character_is_found_however_far_in():

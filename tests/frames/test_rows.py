@@ -57,6 +57,14 @@ def test_tidy_rows_say_the_same_and_hold_nothing_needless(rows):
             assert set(np.unique(tidy.arrays[column.name])) - {-1} == set(range(len(tidy.labels[column.name])))
 
 
+def test_nulls_stay_null_where_unused_labels_are_dropped():
+    schema = Schema(name="s", columns=(Column(name="time", kind="time"), Column(name="who", kind="dictionary", nullable=True)))
+    arrays = {"time": np.arange(3), "who": np.array([-1, 2, 0], np.int32), "who_valid": np.array([False, True, True])}
+    tidy = Rows(schema=schema, count=3, arrays=arrays, labels={"who": ("a", "b", "c")}).slice(0, 2).tidy()
+    assert tidy.labels == {"who": ("c",)}
+    assert tidy.arrays["who"].tolist() == [-1, 0]
+
+
 def test_slices_share_memory_also_of_text():
     counts = np.arange(3 * MARK_ROWS) % 7
     schema = Schema(name="s", columns=(Column(name="time", kind="time"), Column(name="x", kind="bytes")))

@@ -20,7 +20,6 @@ def some_rows(request, rows):
     return rows.take(np.array(taken)).tidy()
 
 
-# Zarr tells of every object in a group that isn't Zarr's; `_index` is ours.
 @pytest.mark.parametrize("options", [{}, {"decode_cf": False}, {"decode_times": False}, {"chunks": None}], ids=str)
 @pytest.mark.parametrize("profile", ["dense", "portable"])
 def test_a_segment_opened_by_xarray_is_the_rows_that_were_written(some_rows, profile, options, tmp_path):
