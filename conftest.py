@@ -1,4 +1,4 @@
-"""Examples in docstrings and in the README run in a directory of their own."""
+"""How tests are spread over processors, and where the examples of docstrings and the README run."""
 
 from pathlib import Path
 
@@ -10,3 +10,8 @@ def _examples_run_in_a_scratch_directory(request: pytest.FixtureRequest, monkeyp
     if isinstance(request.node, pytest.DoctestItem):
         scratch: Path = request.getfixturevalue("tmp_path")
         monkeypatch.chdir(scratch)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """All tests together run on all processors; chosen ones run right here, sooner than workers would have started."""
+    return None if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
