@@ -46,6 +46,7 @@ from arraystore.manifest import Manifest, Version
 from arraystore.quarantine import QuarantineCase, QuarantineSurface
 from arraystore.store import ClassSummary, Store, init_store, open_store, summarise
 from arraystore.surface import Surface
+from arraystore.symbols import Instrument, Period
 from arraystore.tags import Tag
 from arraystore.verify import Finding
 from arraystore.view import DatasetView
@@ -97,12 +98,14 @@ __all__ = [
     "FixTheCall",
     "Frame",
     "IngestReport",
+    "Instrument",
     "InvalidInput",
     "Kind",
     "Labels",
     "Manifest",
     "NotFound",
     "Order",
+    "Period",
     "Pin",
     "PlanExpired",
     "Problem",

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from arraystore import arguments
+from arraystore.arguments import TimeLike
 from arraystore.commit import Pin
 from arraystore.errors import AlreadyExists, Corrupt, InvalidInput, NotFound, Problem, Unsupported
 from arraystore.execution import ExecutionSurface
@@ -16,9 +17,11 @@ from arraystore.experiments import ExperimentsSurface
 from arraystore.frame import Frame
 from arraystore.log import FORMAT
 from arraystore.quarantine import QuarantineSurface
+from arraystore.resolving import Resolver
 from arraystore.storage import open_storage
 from arraystore.storage.base import Storage
 from arraystore.surface import Surface
+from arraystore.symbols import Instrument
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.codecs import group_metadata
@@ -72,6 +75,7 @@ class Store:
         self._attributes = attributes
         self._opener = opener
         self._surfaces: dict[StorageClass, Surface] = {}
+        self._resolver: Resolver | None = None
 
     def __repr__(self) -> str:
         return f"<Store {self.url} as {self.role.value}>"
@@ -147,6 +151,31 @@ class Store:
         """Exactly the rows and columns a pin names."""
         view = self.open_pin(pin)
         return view.read(pin.start, pin.end, pin.columns or None, threads=threads)
+
+    def resolve(self, symbol: str, *, venue: str, at: TimeLike, known_at: TimeLike | None = None) -> Instrument:
+        """The instrument that a venue's symbol named at a time: a symbol may have named others before, and it others.
+
+        Reads the canonical datasets `<any>/symbology/<any>`, whose rows tell the venue, and `<venue>/instrument_definitions/<any>`, whose
+        `raw_symbol` counts where no symbology knows the symbol there. Where several rows hold, the one known last counts; a row
+        revises an earlier one of the same instrument, venue, symbol and `valid_from`, and so ends a name.
+
+        Parameters
+        ----------
+        symbol, venue
+            As the venue writes it, and the venue as keys name it.
+        at
+            When it was used.
+        known_at
+            Leave out what was learnt after this; None for nothing.
+
+        Raises
+        ------
+        NotFound
+            Naming what is known nearby: the same symbol at other times or on other venues, or symbols like it.
+        """
+        if self._resolver is None:
+            self._resolver = Resolver(self.canonical)
+        return self._resolver.resolve(symbol, venue, at, known_at)
 
 
 def _allowed(role: Role, action: Action, storage_class: StorageClass) -> bool:
