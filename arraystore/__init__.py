@@ -38,13 +38,16 @@ from arraystore.errors import (
     WindowClosed,
 )
 from arraystore.execution import ExecutionSurface, Recovery, SequenceRange, Session
-from arraystore.experiments import ExperimentsSurface, Run
+from arraystore.experiments import Experiment, ExperimentsSurface
 from arraystore.frame import Frame
 from arraystore.ingest import FileReport, IngestReport, ingest, shipped_mappings
 from arraystore.lineage import Dependent
 from arraystore.manifest import Manifest, Version
 from arraystore.quarantine import QuarantineCase, QuarantineSurface
-from arraystore.store import ClassSummary, Store, init_store, open_store, summarise
+from arraystore.roots import init_store
+from arraystore.runs import Run
+from arraystore.runtable import RunRow, RunTable
+from arraystore.store import ClassSummary, Store, open_store, summarise
 from arraystore.surface import Surface
 from arraystore.symbols import Instrument, Period
 from arraystore.tags import Tag
@@ -92,6 +95,7 @@ __all__ = [
     "Dependent",
     "Entry",
     "ExecutionSurface",
+    "Experiment",
     "ExperimentsSurface",
     "FileReport",
     "Finding",
@@ -118,6 +122,8 @@ __all__ = [
     "Retry",
     "Role",
     "Run",
+    "RunRow",
+    "RunTable",
     "Schema",
     "SequenceRange",
     "Session",

@@ -1,40 +1,32 @@
 """Everything under one root: six surfaces, opened as one role."""
 
 import os
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import msgspec
 
 from arraystore import arguments
+from arraystore.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, window_span
 from arraystore.arguments import TimeLike
 from arraystore.commit import Pin
-from arraystore.errors import AlreadyExists, Corrupt, InvalidInput, NotFound, Problem, Unsupported
+from arraystore.errors import InvalidInput, NotFound, Problem
 from arraystore.execution import ExecutionSurface
 from arraystore.experiments import ExperimentsSurface
 from arraystore.frame import Frame
-from arraystore.log import FORMAT
+from arraystore.lineage import Dependent, LineageIndex
+from arraystore.place import require
 from arraystore.quarantine import QuarantineSurface
 from arraystore.resolving import Resolver
+from arraystore.roots import Opener, StoreAttributes, check_class_root, class_url, decode_attributes, init_store, locate
 from arraystore.storage import open_storage
 from arraystore.storage.base import Storage
 from arraystore.surface import Surface
 from arraystore.symbols import Instrument
+from arraystore.tagged import TaggedSurface
+from arraystore.tags import Tag, Tags, repeated
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
-from layouts.codecs import group_metadata
 
 UNFIT = (".", "..", "zarr.json")  # as parts of a class root's place
-
-
-class Opener(Protocol):
-    """How a URL becomes a storage; with `create`, its root is made if there is none."""
-
-    def __call__(self, url: str, /, *, create: bool = False) -> Storage:
-        """The storage at `url`."""
-        ...
 
 
 SURFACES: Mapping[StorageClass, type[Surface]] = {
@@ -42,22 +34,6 @@ SURFACES: Mapping[StorageClass, type[Surface]] = {
     StorageClass.EXPERIMENTS: ExperimentsSurface,
     StorageClass.EXECUTION_RECORDS: ExecutionSurface,
 }
-
-
-class StoreAttributes(msgspec.Struct, frozen=True):
-    """What the root's `zarr.json` says (FORMAT.md section 2)."""
-
-    format: int
-    store: str
-    roots: dict[str, str]
-
-
-class ClassAttributes(msgspec.Struct, frozen=True):
-    """What a class root's `zarr.json` says."""
-
-    format: int
-    store: str
-    class_name: str = msgspec.field(name="class")
 
 
 class Store:
@@ -69,11 +45,12 @@ class Store:
         The surfaces. Having one is allowed to every role; using it is checked, call by call.
     """
 
-    def __init__(self, url: str, attributes: StoreAttributes, role: Role, opener: Opener = open_storage) -> None:
+    def __init__(self, url: str, attributes: StoreAttributes, role: Role, opener: Opener = open_storage, *, tag: Tag | None = None) -> None:
         self.url = url
         self.role = role
-        self._attributes = attributes
+        self.attributes = attributes
         self._opener = opener
+        self._tag = tag
         self._surfaces: dict[StorageClass, Surface] = {}
         self._resolver: Resolver | None = None
 
@@ -83,7 +60,7 @@ class Store:
     @property
     def uuid(self) -> str:
         """The store's identity."""
-        return self._attributes.store
+        return self.attributes.store
 
     @property
     def raw(self) -> Surface:
@@ -125,17 +102,77 @@ class Store:
         found = self._surfaces.get(storage_class)
         if found is None:
             storage = self._lazy(storage_class)
-            found = SURFACES.get(storage_class, Surface)(storage, storage_class, self.role, self.check_pins)
+            writes = _allowed(self.role, Action.WRITE, storage_class)
+            lineage = LineageIndex(self._beside("lineage", create=True)) if writes else None
+            kind = SURFACES.get(storage_class, Surface) if self._tag is None else TaggedSurface
+            found = kind(storage, storage_class, self.role, self.check_pins, lineage)
+            if isinstance(found, TaggedSurface) and self._tag is not None:
+                found.tag = self._tag.name
+                found.pins = {pin.key: pin for pin in self._tag.pins if pin.storage_class == storage_class.value}
             self._surfaces[storage_class] = found
         return found
 
     def _lazy(self, storage_class: StorageClass) -> Storage:
         """The class root's storage; opening it touches nothing that the role may not."""
-        location = self._attributes.roots.get(storage_class.value, storage_class.value)
+        location = self.attributes.roots.get(storage_class.value, storage_class.value)
         storage = self._opener(class_url(self.url, location))
         if any(_allowed(self.role, action, storage_class) for action in Action):
-            check_class_root(storage, self._attributes.store, storage_class)
+            check_class_root(storage, self.attributes.store, storage_class)
         return storage
+
+    def _beside(self, name: str, *, create: bool = False) -> Storage:
+        """What lies beside the classes: `lineage` and `tags`."""
+        return self._opener(class_url(self.url, name), create=create)
+
+    def dependents(self, dataset: DatasetView, window: str | None = None, versions: range | None = None) -> list[Dependent]:
+        """Which versions of which datasets were made from this one, by name, oldest first.
+
+        Parameters
+        ----------
+        window
+            Only what read rows of this window.
+        versions
+            Only what read these versions of it.
+        """
+        require(self.role, Action.READ, StorageClass(dataset.storage_class), dataset.key)
+        span = None if window is None else window_span(window, dataset.schema)
+        return LineageIndex(self._beside("lineage")).dependents(dataset.storage_class, dataset.key, span, versions)
+
+    def lineage(self, pin: Pin, *, depth: int = DEPTH) -> Ancestor:
+        """What the rows that a pin names were made from, and those from, as far as this role may read."""
+        return ancestry(self.open_pin, pin, depth)
+
+    def impact(self, dataset: DatasetView, window: str | None = None) -> list[Stale]:
+        """What was made from rows of this dataset (of a window of it) that have been corrected since."""
+        require(self.role, Action.READ, StorageClass(dataset.storage_class), dataset.key)
+        return impact(LineageIndex(self._beside("lineage")), dataset, None if window is None else [window])
+
+    def rebuild_lineage(self) -> int:
+        """Make the index of dependents anew from the logs (role operations); returns the number of versions with inputs."""
+        surfaces = {storage_class.value: self.surface(storage_class) for storage_class in StorageClass}
+        for storage_class in StorageClass:
+            require(self.role, Action.MAINTAIN, storage_class)
+        return LineageIndex(self._beside("lineage", create=True)).rebuild(every_version(surfaces))
+
+    def tag(self, name: str, pins: Iterable[Pin], *, reason: str = "") -> Tag:
+        """Name a set of pins, one per dataset, durably; of a name that exists this makes the next version.
+
+        Every pin must be readable by this role. `open_store(…, tag=name)` reads exactly these.
+        """
+        named = arguments.inputs(pins)
+        problems = [Problem("pins", f"{pin.storage_class}/{'/'.join(pin.key)} is named twice") for pin in repeated(named)]
+        if problems or not named:
+            raise InvalidInput(problems or "a tag names at least one pin", "pins")
+        self.check_pins(named)
+        return Tags(self._beside("tags", create=True)).set(name, named, role=self.role.value, reason=reason)
+
+    def tagged(self, name: str, version: int | None = None) -> Tag:
+        """A tag's newest version, or an earlier one; NotFound where there is none."""
+        return Tags(self._beside("tags", create=True)).get(name, version)
+
+    def tags(self) -> list[str]:
+        """The names of all tags, sorted."""
+        return Tags(self._beside("tags", create=True)).names()
 
     def check_pins(self, pins: Iterable[Pin]) -> None:
         """Raise unless every pin is readable by this role and still names what it named; makes those versions durable."""
@@ -182,7 +219,14 @@ def _allowed(role: Role, action: Action, storage_class: StorageClass) -> bool:
     return may(role, storage_class, action)
 
 
-def open_store(url: str | os.PathLike[str], *, role: Role | str, create: bool = False, opener: Opener = open_storage) -> Store:
+def open_store(
+    url: str | os.PathLike[str],
+    *,
+    role: Role | str,
+    create: bool = False,
+    tag: str | tuple[str, int] | None = None,
+    opener: Opener = open_storage,
+) -> Store:
     """Open a store as one role.
 
     Parameters
@@ -193,6 +237,8 @@ def open_store(url: str | os.PathLike[str], *, role: Role | str, create: bool = 
         One of data-recording, data-quality, backtesting, live, analysis, operations: what it may do is the access matrix.
     create
         Make the store if there is none.
+    tag
+        Read exactly what this tag names (its newest version, or `(name, version)`), and nothing else.
     opener
         How a URL becomes a `Storage`; for tests that put faults and counters below.
 
@@ -201,7 +247,7 @@ def open_store(url: str | os.PathLike[str], *, role: Role | str, create: bool = 
     NotFound, InvalidInput, Unsupported, Corrupt
     """
     role = parse_role(role)
-    location = _location(url)
+    location = locate(url)
     if create:
         init_store(location, opener=opener)
     try:
@@ -209,89 +255,11 @@ def open_store(url: str | os.PathLike[str], *, role: Role | str, create: bool = 
     except NotFound as error:
         msg = f"{location} holds no store: make one with open_store(…, create=True) or `arraystore init {location}`"
         raise NotFound(msg) from error
-    return Store(location, _decode(data, StoreAttributes, location), role, opener)
-
-
-def init_store(url: str | os.PathLike[str], *, roots: Mapping[str, str] | None = None, opener: Opener = open_storage) -> None:
-    """Make a store: the class map and six class roots, durable when this returns. An existing store stays as it is.
-
-    Parameters
-    ----------
-    url
-        Where; a directory is made.
-    roots
-        For some classes, another place: a path below the root, an absolute path, or a URL. Only here, never later.
-    """
-    location = _location(url)
-    mapped = class_map(location, {} if roots is None else roots)
-    storage = opener(location, create=True)
-    probe = getattr(storage, "probe", None)
-    if probe is not None and not storage.exists("zarr.json"):
-        probe()
-    attributes = StoreAttributes(FORMAT, str(uuid.uuid4()), mapped)
-    try:
-        storage.create("zarr.json", _encode(attributes))
-    except AlreadyExists:
-        attributes = _decode(storage.get("zarr.json"), StoreAttributes, location)
-        if roots and any(attributes.roots.get(name) != place for name, place in roots.items()):
-            msg = f"{location} is a store already, with other class roots: {attributes.roots}"
-            raise AlreadyExists(msg) from None
-    for storage_class in StorageClass:
-        root = opener(class_url(location, attributes.roots[storage_class.value]), create=True)
-        try:
-            root.create("zarr.json", _encode(ClassAttributes(FORMAT, attributes.store, storage_class.value)))
-        except AlreadyExists:
-            check_class_root(root, attributes.store, storage_class)
-
-
-def class_map(location: str, given: Any) -> dict[str, str]:
-    """Where each class lies: as given, else below the store's root under its name. None lies in another, nor the store in one."""
-    names = [storage_class.value for storage_class in StorageClass]
-    if not isinstance(given, Mapping):
-        raise InvalidInput(f"a {type(given).__name__} isn't a mapping of classes to places: pass a dict", "roots")
-    if wrong := [name for name in given if name not in names]:
-        raise InvalidInput(f"{wrong} are none of {', '.join(sorted(names))}", "roots")
-    mapped = {name: arguments.text(given.get(name, name), f"roots.{name}", empty=False) for name in names}
-    places = {name: _parts(class_url(location, place)) for name, place in mapped.items()}
-    problems = [
-        Problem(f"roots.{name}", f"{mapped[name]!r} has an empty part, or one of {', '.join(UNFIT)}, or a NUL: name the place itself")
-        for name, parts in places.items()
-        if not {"", *UNFIT}.isdisjoint(parts[1:]) or "\0" in mapped[name]
-    ]
-    problems += [
-        Problem(f"roots.{name}", f"{mapped[name]!r} holds {other}: give each class a place of its own")
-        for name, parts in places.items()
-        for other, inner in {"the store itself": _parts(location), **places}.items()
-        if other != name and inner[: len(parts)] == parts
-    ]
-    if problems:
-        raise InvalidInput(problems)
-    return mapped
-
-
-def _parts(url: str) -> list[str]:
-    """A place as its scheme and the parts of its path, to tell what lies in what."""
-    scheme, mark, path = url.removeprefix("file://").rpartition("://")
-    return [scheme + mark, *path.strip("/").split("/")]
-
-
-def check_class_root(storage: Storage, store: str, storage_class: StorageClass) -> None:
-    """Raise unless this is the root of that class of that store."""
-    try:
-        found = _decode(storage.get("zarr.json"), ClassAttributes, storage.url)
-    except NotFound as error:
-        msg = f"{storage.url}: the root of class {storage_class.value} is missing: restore it, or run init again"
-        raise NotFound(msg) from error
-    if found.store != store or found.class_name != storage_class.value:
-        msg = f"{storage.url}: is the root of class {found.class_name!r} of store {found.store}, not of {storage_class.value!r} of {store}"
-        raise Corrupt(msg)
-
-
-def class_url(root: str, location: str) -> str:
-    """Where a class root lies: below the store's root, or wherever the map says."""
-    if "://" in location or location.startswith("/"):
-        return location
-    return f"{root.rstrip('/')}/{location}"
+    store = Store(location, decode_attributes(data, StoreAttributes, location), role, opener)
+    if tag is None:
+        return store
+    named = store.tagged(tag) if isinstance(tag, str) else store.tagged(*tag)
+    return Store(location, store.attributes, role, opener, tag=named)
 
 
 def parse_role(role: Role | str) -> Role:
@@ -301,31 +269,6 @@ def parse_role(role: Role | str) -> Role:
     except ValueError as error:
         msg = f"{role!r} is none of {', '.join(Role)}"
         raise InvalidInput(msg, "role") from error
-
-
-def _location(url: Any) -> str:
-    text = os.fspath(url) if isinstance(url, str | os.PathLike) else None
-    if not isinstance(text, str) or not text or "\0" in text:
-        msg = f"{url!r} is neither a directory nor a URL"
-        raise InvalidInput(msg, "url")
-    return text if "://" in text else os.path.abspath(text)  # noqa: PTH100 - resolve() would follow links
-
-
-def _encode(attributes: msgspec.Struct) -> bytes:
-    return msgspec.json.encode(group_metadata({"arraystore": msgspec.to_builtins(attributes)}))
-
-
-def _decode[T: (StoreAttributes, ClassAttributes)](data: bytes, kind: type[T], where: str) -> T:
-    try:
-        found: Any = msgspec.json.decode(data)["attributes"]["arraystore"]
-        attributes = msgspec.convert(found, kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
-        msg = f"{where}/zarr.json isn't the metadata of an arraystore root: {error}"
-        raise Corrupt(msg) from error
-    if attributes.format != FORMAT:
-        msg = f"{where} has format {attributes.format}; this version of arraystore reads format {FORMAT}: upgrade it"
-        raise Unsupported(msg)
-    return attributes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,55 +1,35 @@
 """One storage class as seen by one role: find, open, create, and follow what changes."""
 
-import fnmatch
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from arraystore import arguments
-from arraystore.commit import Pin
+from arraystore.arguments import TimeLike
+from arraystore.catalog import Catalog, Entry
+from arraystore.changes import Change, Changes, Cursor, changes_of, parse_cursor
+from arraystore.commit import Commit, Pin
 from arraystore.dataset import Dataset, PinCheck
 from arraystore.draft import Draft, draft_commit
 from arraystore.errors import AlreadyExists, InvalidInput, NotFound
-from arraystore.log import FORMAT, Birth, Log
+from arraystore.history import FORMAT, Birth
+from arraystore.journal import Journal
+from arraystore.lineage import LineageIndex
+from arraystore.log import Log
+from arraystore.notices import Notices
 from arraystore.place import Place, require
 from arraystore.state import State
 from arraystore.storage.base import Storage
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.codecs import Profile, group_metadata
-from layouts.naming import KEY_TEMPLATES, format_key, is_escaped, parse_key, unescape
+from layouts.naming import KEY_TEMPLATES, format_key, parse_key, unescape
 from layouts.schema import Schema, parse_schema
 
 type Key = str | Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A version that became visible in a surface: which windows of which dataset, by what operation."""
-
-    key: tuple[str, ...]
-    dataset: str
-    version: int
-    windows: tuple[str, ...]
-    operation: str
-
-
-@dataclass(frozen=True, slots=True)
-class Changes(Sequence[Change]):
-    """What became visible since a cursor, by key and version; `cursor` continues from here (opaque text, keep it anywhere)."""
-
-    changes: tuple[Change, ...]
-    cursor: str
-
-    def __getitem__(self, index):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN204 - as a tuple does
-        return self.changes[index]
-
-    def __len__(self) -> int:
-        return len(self.changes)
 
 
 class Surface(Mapping[tuple[str, ...], Dataset]):
@@ -58,11 +38,17 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
     Every call checks the access matrix before any I/O and raises `AccessDenied` naming role, class and who may.
     """
 
-    def __init__(self, storage: Storage, storage_class: StorageClass, role: Role, check_pins: PinCheck) -> None:
+    def __init__(
+        self, storage: Storage, storage_class: StorageClass, role: Role, check_pins: PinCheck, lineage: LineageIndex | None = None
+    ) -> None:
         self._storage = storage
         self._class = storage_class
         self._role = role
         self._check_pins = check_pins
+        journal = Journal(storage)
+        self._notices = Notices(storage_class.value, journal, lineage)
+        keeps = may(role, storage_class, Action.WRITE) or may(role, storage_class, Action.MAINTAIN)
+        self._catalog = Catalog(storage, len(KEY_TEMPLATES[storage_class]), journal, keeps=keeps)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._class.value} of {self._storage.url} as {self._role.value}>"
@@ -108,8 +94,31 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
     def __len__(self) -> int:
         return len(self.find())
 
-    def find(self, pattern: str | Sequence[str] = "*") -> list[tuple[str, ...]]:
-        """Keys of the datasets that match, sorted: escaped text with `*` and `?` (`binance-usdm/trades/*`), or one pattern per part."""
+    def find(
+        self,
+        pattern: str | Sequence[str] = "*",
+        *,
+        schema: str | None = None,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        complete: bool | None = None,
+        reconcile: bool = False,
+    ) -> list[tuple[str, ...]]:
+        """Keys of the datasets that match, sorted.
+
+        Parameters
+        ----------
+        pattern
+            Escaped text with `*` and `?` (`binance-usdm/trades/*`), or one pattern per part of the key.
+        schema
+            The name of the schema in force.
+        start, end
+            Only datasets whose rows reach into `[start, end)` on their axis clock.
+        complete
+            True: only datasets whose windows all are complete; False: only others.
+        reconcile
+            For the last three: look at every dataset, and not only at those that the journal marks as changed.
+        """
         require(self._role, Action.READ, self._class)
         depth = len(KEY_TEMPLATES[self._class])
         parts = pattern.split("/") if isinstance(pattern, str) else list(arguments.texts(pattern, "pattern"))
@@ -119,57 +128,49 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             template = "/".join(KEY_TEMPLATES[self._class])
             msg = f"{pattern!r} has {len(parts)} parts; keys of {self._class.value} are {template}"
             raise InvalidInput(msg, "pattern")
-        found = [tuple(map(unescape, path.split("/"))) for path in self._walk("", parts)]
-        return sorted(key for key in found if self._readable(key) and self._alive(key))
+        paths = self._catalog.paths(parts)
+        if not (schema is None and start is None and end is None and complete is None):
+            span, entries = arguments.bounds(start, end), self._catalog.entries(reconcile=reconcile)
+            paths = [path for path in paths if path in entries and _matches(entries[path], schema, span, complete)]
+        return sorted(key for key in map(_key_of, paths) if self._readable(key))
 
-    def _walk(self, prefix: str, patterns: Sequence[str]) -> Iterator[str]:
-        for name in self._storage.list(prefix).prefixes:
-            path = f"{prefix}/{name}" if prefix else name
-            if is_escaped(name) and fnmatch.fnmatchcase(name, patterns[0]):
-                if len(patterns) == 1:
-                    yield path
-                else:
-                    yield from self._walk(path, patterns[1:])
+    def summaries(self, *, reconcile: bool = False) -> list[Entry]:
+        """Every dataset in short, by path, as new as the journal's marks (with `reconcile`, whatever they say)."""
+        require(self._role, Action.READ, self._class)
+        entries = self._catalog.entries(reconcile=reconcile)
+        return [entry for path, entry in sorted(entries.items()) if entry.alive and self._readable(_key_of(path))]
 
     def _readable(self, key: tuple[str, ...]) -> bool:
         return may(self._role, self._class, Action.READ, key)
 
-    def _alive(self, key: tuple[str, ...]) -> bool:
-        try:
-            return self._log(key).head().alive
-        except NotFound:
-            return False
-
     def _log(self, key: tuple[str, ...]) -> Log:
-        return Log(self._storage, format_key(key), self._class.value)
+        return Log(self._storage, format_key(key), self._class.value, self._notices)
 
-    def changes(self, since: str | None = None) -> Changes:
+    def changes(self, since: str | None = None, *, reconcile: bool = False) -> Changes:
         """Versions that became visible since `since` (a cursor of an earlier call; None for all), each exactly once.
 
         In order of version within a dataset; datasets by key. A version is seen when it is visible, perhaps before it is
-        durable: what builds on it makes it so.
+        durable: what builds on it makes it so. Only datasets that the journal marks are looked at, unless `reconcile` is true:
+        do that once in a while, since a mark can be missing if writers' clocks are hours apart.
         """
         require(self._role, Action.READ, self._class)
-        seen = _parse_cursor(since)
-        changes: list[Change] = []
-        now: dict[str, int] = {}
-        for key in self._keys():
-            path, log = format_key(key), self._log(key)
-            try:
-                state = log.head()
-            except NotFound:
-                continue
-            now[path] = state.version
-            for commit, _ in log.commits(state, after=seen.get(path, 0)):
-                names = (change.window for change in commit.windows)
-                windows = tuple(names if state.schema is not None else map(unescape, names))
-                changes.append(Change(key, commit.dataset, commit.version, windows, commit.operation))
-        return Changes(tuple(changes), msgspec.json.encode({**seen, **now}).decode())
+        cursor = parse_cursor(since)
+        paths, generation = self._catalog.changed(None if reconcile else cursor.generation)
+        found: list[Change] = []
+        now = dict(cursor.versions)
+        for path in paths:
+            key = _key_of(path)
+            if self._readable(key):
+                more = changes_of(key, self._log(key), cursor.versions.get(path, 0))
+                found += more
+                now[path] = max((change.version for change in more), default=now.get(path, 0))
+        return Changes(tuple(found), Cursor(generation, now).to_text())
 
-    def _keys(self) -> list[tuple[str, ...]]:
-        depth = len(KEY_TEMPLATES[self._class])
-        keys = [tuple(map(unescape, path.split("/"))) for path in self._walk("", ["*"] * depth)]
-        return sorted(key for key in keys if self._readable(key))
+    def commits(self, key: Key) -> Iterator[Commit]:
+        """Every kept commit of a dataset, oldest first; for the index of lineage."""
+        log = self._log(self._place(key, Action.READ).key)
+        for commit, _ in log.commits(log.head()):
+            yield commit
 
     # --- making --------------------------------------------------------------------------------------------------
 
@@ -280,11 +281,14 @@ def _profile(profile: Profile | str) -> Profile:
         raise InvalidInput(msg, "profile") from error
 
 
-def _parse_cursor(cursor: str | None) -> dict[str, int]:
-    if cursor is None:
-        return {}
-    try:
-        return msgspec.json.decode(arguments.text(cursor, "since"), type=dict[str, int])
-    except msgspec.DecodeError as error:
-        msg = f"{cursor[:80]!r} isn't a cursor: pass what an earlier call's `.cursor` said, or None to start over"
-        raise InvalidInput(msg, "since") from error
+def _key_of(path: str) -> tuple[str, ...]:
+    return tuple(map(unescape, path.split("/")))
+
+
+def _matches(entry: Entry, schema: str | None, span: tuple[int | None, int | None], complete: bool | None) -> bool:  # noqa: FBT001 - as `find` has it
+    return (
+        entry.alive
+        and schema in (None, entry.schema)
+        and arguments.overlaps(entry.span, *span)
+        and complete in (None, entry.windows > 0 and not entry.unfinished)
+    )

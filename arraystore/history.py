@@ -1,0 +1,303 @@
+"""A dataset's versions, found and folded: the reading side of the log (FORMAT.md sections 6 to 8)."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+
+import msgspec
+
+from arraystore import checkpoint
+from arraystore.commit import Commit
+from arraystore.errors import (
+    Corrupt,
+    InvalidInput,
+    NotFound,
+    Unsupported,
+    VersionExpired,
+)
+from arraystore.fold import fold
+from arraystore.record import Count, decode_record
+from arraystore.state import State
+from arraystore.storage.base import Storage
+from layouts.naming import escape, parse_version_name, version_name
+
+HINT_LIMIT = 1 << 62
+FOLD_AHEAD = 64
+FORMAT = 1
+
+
+class Floor(msgspec.Struct, frozen=True):
+    """The header of the floor record: versions at or below `floor` may be gone; `digest` is that of the checkpoint there."""
+
+    floor: Count
+    digest: str
+
+
+NO_FLOOR = Floor(0, "")
+
+
+class Birth(msgspec.Struct, frozen=True):
+    """What a dataset's `zarr.json` says of it (FORMAT.md section 5)."""
+
+    format: int
+    storage_class: str = msgspec.field(name="class")
+    key: tuple[str, ...]
+    dataset: str
+
+
+class History:
+    """A dataset's commits under `prefix`. Safe to share between threads; each call sees a whole version.
+
+    Parameters
+    ----------
+    storage, prefix
+        The class root, and the dataset's path in it.
+    storage_class
+        The class the dataset must say it belongs to; None for any.
+    """
+
+    def __init__(self, storage: Storage, prefix: str, storage_class: str | None = None) -> None:
+        self.storage = storage
+        self.prefix = prefix
+        self.storage_class = storage_class
+        self._known: State | None = None
+        self._durable = 0  # a version that this process knows to be durable, with all before it
+
+    def _key(self, version: int) -> str:
+        return f"{self.prefix}/_log/{version_name(version)}"
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def record(self, version: int) -> tuple[Commit, memoryview, str, int]:
+        """Commit, body, digest and size of a version; NotFound where there is none."""
+        key = self._key(version)
+        data = self.storage.get(key)
+        commit, body, digest = decode_record("commit", data, Commit, key)
+        if commit.version != version or (commit.checkpoint is not None and commit.checkpoint[0] >= version):
+            msg = f"{key}: holds the commit of version {commit.version}, checkpoint {commit.checkpoint}: restore it from a replica"
+            raise Corrupt(msg)
+        return commit, body, digest, len(data)
+
+    def head(self) -> State:
+        """The newest version's state; NotFound where there is no log."""
+        return self._remember(self._newest())
+
+    def _newest(self, *, publishing: bool = False) -> State:
+        known = self._known
+        if known is not None and not self.storage.exists(self._key(known.version + FOLD_AHEAD)):
+            state = self._advance(known)
+            # Above the floor nothing is missing, so what doesn't follow isn't there; and below it, what follows is void.
+            # Who publishes looks at the floor after the create, which is when it counts.
+            if (publishing and state is known) or self.floor() <= known.version:
+                return state
+        return self._advance(self._state_at(self._find_head()))
+
+    def has(self, version: int) -> bool:
+        """Whether a version is visible now."""
+        return self.storage.exists(self._key(version))
+
+    def known(self) -> State:
+        """A state that was the newest once: good to plan on, since publishing looks again."""
+        return self._known or self.head()
+
+    def at(self, version: int) -> State:
+        """The state at a version; NotFound above the head, VersionExpired below what is kept."""
+        known = self._known
+        if known is not None and known.version == version:
+            return known
+        return self._state_at(version)
+
+    def replay(self, until: int) -> Iterator[State]:
+        """Every kept version's state up to `until`, folded anew from the first commit (or the floor), in order."""
+        state = self._base(None, self._floor())
+        while state.version < until:
+            version = state.version + 1
+            try:
+                commit, _, digest, size = self.record(version)
+            except NotFound as error:
+                raise self._missing(until, version) from error
+            state = fold(state, commit, digest, size, self._key(version))
+            yield state
+
+    def commits(self, state: State, after: int = 0) -> list[tuple[Commit, str]]:
+        """Each kept commit after version `after`, and its digest, up to the one that made `state`; each named by the next."""
+        found: list[tuple[Commit, str]] = []
+        for version in range(max(after, self.floor()) + 1, state.version + 1):
+            try:
+                commit, _, digest, _ = self.record(version)
+            except NotFound as error:
+                raise self._missing(state.version, version) from error
+            found.append((commit, digest))
+        named = [commit.previous for commit, _ in found[1:]] + [state.digest]
+        for (commit, digest), wanted in zip(found, named, strict=False):
+            if digest != wanted:
+                msg = f"{self._key(commit.version)}: its digest is {digest}, where the version after it names {wanted}"
+                raise Corrupt(msg)
+        return found
+
+    def version_at(self, time_ns: int) -> int:
+        """The last version whose running time is at or before `time_ns`; NotFound before the first."""
+        low, high = self.floor(), self.head().version
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.record(middle)[0].running_time <= time_ns:
+                low = middle
+            else:
+                high = middle - 1
+        if low <= self.floor():
+            msg = f"{self.prefix}: no version as early as that time is kept"
+            raise NotFound(msg)
+        return low
+
+    def floor(self) -> int:
+        """Versions at or below this may be gone; 0 where none was published."""
+        return self._floor().floor
+
+    def _floor(self) -> Floor:
+        key = f"{self.prefix}/_log/floor"
+        try:
+            data = self.storage.get(key)
+        except NotFound:
+            return NO_FLOOR
+        return decode_record("floor", data, Floor, key)[0]
+
+    def make_durable(self) -> None:
+        """Make what is visible durable, before anything builds on it."""
+        self.storage.sync(f"{self.prefix}/_log")
+
+    def _make_durable(self, state: State) -> None:
+        """The same for what `state` shows, unless this process saw to it before."""
+        if state.version > self._durable:
+            self.make_durable()
+            self._durable = state.version
+
+    def _remember(self, state: State) -> State:
+        known = self._known
+        if known is None or known.version <= state.version or known.dataset != state.dataset:
+            self._known = state
+        return state
+
+    def _advance(self, state: State, until: int | None = None) -> State:
+        """Fold what follows `state`, up to `until` (which must exist) or as far as there is."""
+        while until is None or state.version < until:
+            version = state.version + 1
+            try:
+                commit, _, digest, size = self.record(version)
+            except NotFound as error:
+                if until is None:
+                    return state
+                raise self._missing(until, version) from error
+            state = fold(state, commit, digest, size, self._key(version))
+            if commit.checkpoint is not None and (state.checkpoint is None or state.checkpoint[0] < commit.checkpoint[0]):
+                state = self._rebase(state, commit.checkpoint)
+        return state
+
+    def _rebase(self, state: State, pointer: tuple[int, str]) -> State:
+        """The same state, standing on a newer checkpoint that another writer made."""
+        base = self._load(pointer)
+        if base is None:
+            return replace(state, checkpoint=pointer, log_bytes=0)
+        return self._advance(base, state.version)
+
+    def _find_head(self) -> int:
+        """Gallop from the hint (or 1) and bisect to the last version there is; never by listing the log."""
+        low = self._start()
+        step = 1
+        while self.storage.exists(self._key(low + step)):
+            low += step
+            step *= 2
+        high = low + step
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.storage.exists(self._key(middle)):
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _start(self) -> int:
+        hint = 0
+        with suppress(NotFound, ValueError, Corrupt):
+            hint = int(self.storage.get(f"{self.prefix}/_log/latest")[:20])
+        floor = self.floor()
+        if floor < hint < HINT_LIMIT and self.storage.exists(self._key(hint)):
+            return hint
+        if self.storage.exists(self._key(floor + 1)):
+            return floor + 1
+        names = self.storage.list(f"{self.prefix}/_checkpoints").objects
+        for name in sorted(names, reverse=True):
+            try:
+                version = parse_version_name(name)
+            except InvalidInput:
+                continue
+            if self.storage.exists(self._key(version)):
+                return version
+        msg = f"{self.storage.url}/{self.prefix}: no dataset is there"
+        raise NotFound(msg)
+
+    def _state_at(self, version: int) -> State:
+        """The state at a version, from the newest checkpoint that is whole, or from the first commit."""
+        floor = self._floor()
+        try:
+            pointer = self.record(version)[0].checkpoint if version > floor.floor else None
+        except NotFound as error:
+            msg = f"{self.prefix}: there is no version {version}"
+            raise NotFound(msg) from error
+        if version <= floor.floor:
+            msg = f"{self.prefix}: version {version} was removed by retention; the oldest kept is {floor.floor + 1}"
+            raise VersionExpired(msg)
+        return self._advance(self._base(pointer, floor), version)
+
+    def _base(self, pointer: tuple[int, str] | None, floor: Floor) -> State:
+        """The state to fold from: the checkpoint pointed to, or an older one where that is damaged."""
+        birth = self._birth()
+        while pointer is not None and pointer[0] > floor.floor:
+            base = self._load(pointer)
+            if base is not None:
+                return self._born(base, birth)
+            version = pointer[0]
+            try:
+                pointer = self.record(version)[0].checkpoint
+            except NotFound as error:
+                raise self._missing(version, version) from error
+        # The floor always is the version of a checkpoint that is kept.
+        if not floor.floor:
+            return birth
+        return self._born(checkpoint.load_checkpoint(self.storage, self.prefix, floor.floor, floor.digest), birth)
+
+    def _born(self, state: State, birth: State) -> State:
+        if state.birth != birth.birth:
+            msg = f"{self.prefix}/zarr.json: its digest is {birth.birth}, where the log began with {state.birth}: restore it from a replica"
+            raise Corrupt(msg)
+        return state
+
+    def _load(self, pointer: tuple[int, str]) -> State | None:
+        """The checkpoint that a commit points to, or None where it can't be used."""
+        try:
+            return checkpoint.load_checkpoint(self.storage, self.prefix, *pointer)
+        except (NotFound, Corrupt):
+            return None
+
+    def _missing(self, version: int, wanted: int) -> Corrupt:
+        return Corrupt(
+            f"{self._key(wanted)}: the commit of version {wanted}, on the way to version {version}, is missing: restore it from a replica"
+        )
+
+    def _birth(self) -> State:
+        """The state before version 1: nothing but the dataset's birth certificate, which the chain starts from."""
+        key = f"{self.prefix}/zarr.json"
+        try:
+            data = self.storage.get(key)
+            birth = msgspec.convert(msgspec.json.decode(data)["attributes"]["arraystore"], Birth)
+        except NotFound as error:
+            raise NotFound(f"{self.storage.url}/{self.prefix}: no dataset is there") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as error:
+            raise Corrupt(f"{self.storage.url}/{key}: isn't the metadata of a dataset: {error}") from error
+        if birth.format != FORMAT:
+            raise Unsupported(f"{self.storage.url}/{key}: has format {birth.format}, where {FORMAT} is known here: upgrade to read it")
+        if "/".join(map(escape, birth.key)) != self.prefix or self.storage_class not in (None, birth.storage_class):
+            found = f"{birth.storage_class} {birth.key}"
+            raise Corrupt(f"{self.storage.url}/{key}: is that of {found}: it was moved here, or copied")
+        digest = hashlib.sha256(data).hexdigest()
+        return State(dataset=birth.dataset, digest=digest, birth=digest)

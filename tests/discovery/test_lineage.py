@@ -1,0 +1,122 @@
+"""Which was made of which, in both directions, and what a correction makes stale."""
+
+from pathlib import Path
+
+import pytest
+
+import arraystore
+from tests.store.conftest import rows
+
+TRADES = ("venue", "trades", "X")
+BARS = ("bars", "1m", "venue", "X")
+
+
+@pytest.fixture
+def chain(root: Path) -> Path:
+    """raw → canonical (two days) → derived, and an experiment that read one day."""
+    recorder, quality, analysis, backtest = (
+        arraystore.open_store(root, role=role) for role in ("data-recording", "data-quality", "analysis", "backtesting")
+    )
+    raw = recorder.raw.create(("venue", "all", "r1"), arraystore.schema_by_name("raw_messages"))
+    message = {
+        "time": ["2024-08-08"],
+        "sequence": [1],
+        "direction": ["recv"],
+        "connection": ["c"],
+        "encoding": ["json"],
+        "payload": [b"{}"],
+    }
+    received = raw.append(message)
+    trades = quality.canonical.create(TRADES, arraystore.schema_by_name("trades"))
+    trades.append(rows(100, step=1200 * 10**9), inputs=received.pin, completeness="complete")
+    bars = analysis.derived.create(BARS, arraystore.schema_by_name("trades"))
+    read = analysis.canonical[TRADES].read("2024-08-08", "2024-08-09")
+    bars.append(read, inputs=read.pin)
+    with backtest.experiments.run("grid", "r1") as run:
+        run.read(backtest.canonical[TRADES], "2024-08-09", "2024-08-10")
+    return root
+
+
+def test_what_came_of_a_day_is_told_by_name_also_to_who_may_not_read_it(chain: Path) -> None:
+    store = arraystore.open_store(chain, role="data-quality")
+    trades = store.canonical[TRADES]
+    assert [edge.key for edge in store.dependents(trades)] == [BARS, ("grid", "r1")]
+    assert [edge.key for edge in store.dependents(trades, window="2024-08-08")] == [BARS]
+    assert [(edge.key, edge.storage_class) for edge in store.dependents(trades, window="2024-08-09")] == [(("grid", "r1"), "experiments")]
+    assert store.dependents(trades, versions=range(3, 9)) == []
+    assert [edge.key for edge in store.dependents(store.raw["venue/all/r1"])] == [TRADES]
+    with pytest.raises(arraystore.AccessDenied):
+        arraystore.open_store(chain, role="live").dependents(store.raw["venue/all/r1"])
+
+
+def test_where_rows_came_from_is_told_as_far_as_the_role_may_read(chain: Path) -> None:
+    pin = arraystore.open_store(chain, role="analysis").derived[BARS].pin()
+    operations = arraystore.open_store(chain, role="operations").lineage(pin)
+    assert [ancestor.pin.storage_class for ancestor in operations.walk()] == ["derived", "canonical", "raw"]
+    analysis = arraystore.open_store(chain, role="analysis").lineage(pin)
+    assert [bool(ancestor.unreadable) for ancestor in analysis.walk()] == [False, False, True]
+    assert "may not read raw" in list(analysis.walk())[-1].unreadable
+    assert arraystore.open_store(chain, role="operations").lineage(pin, depth=1).to_json()["made_from"][0]["made_from"] == []
+
+
+def test_a_correction_shows_what_it_makes_stale(chain: Path) -> None:
+    store = arraystore.open_store(chain, role="data-quality")
+    trades = store.canonical[TRADES]
+    assert store.impact(trades) == []
+    trades.replace("2024-08-09", rows(1, start=arraystore.parse_time("2024-08-09")), reason="bad prints")
+    stale = store.impact(trades)
+    assert [(each.dependent.key, each.window, each.pin.version, each.now) for each in stale] == [(("grid", "r1"), "2024-08-09", 2, 3)]
+    assert store.impact(trades, "2024-08-08") == []
+
+
+def test_the_index_can_be_made_again(chain: Path) -> None:
+    store = arraystore.open_store(chain, role="operations")
+    trades = store.canonical[TRADES]
+    before = store.dependents(trades)
+    for edge in (chain / "lineage").rglob("*"):
+        if edge.is_file():
+            edge.unlink()
+    assert store.dependents(trades) == []
+    assert store.rebuild_lineage() == 3
+    assert store.rebuild_lineage() == 3
+    assert store.dependents(trades) == before
+    with pytest.raises(arraystore.AccessDenied):
+        arraystore.open_store(chain, role="analysis").rebuild_lineage()
+
+
+def test_a_tag_names_versions_for_good(chain: Path) -> None:
+    quality = arraystore.open_store(chain, role="data-quality")
+    trades = quality.canonical[TRADES]
+    first = quality.tag("release/2024-08", [trades.pin()], reason="monthly")
+    trades.replace("2024-08-08", rows(1), reason="bad prints")
+    second = quality.tag("release/2024-08", [trades.pin()])
+    assert (first.version, second.version, quality.tags()) == (1, 2, ["release/2024-08"])
+    reader = arraystore.open_store(chain, role="backtesting")
+    assert reader.tagged("release/2024-08") == second
+    assert reader.read(reader.tagged("release/2024-08", 1).pins[0]).row_count == 100
+    with pytest.raises(arraystore.InvalidInput, match="twice"):
+        quality.tag("double", [trades.pin(), trades.pin()])
+    with pytest.raises(arraystore.InvalidInput, match="at least one"):
+        quality.tag("none", [])
+    with pytest.raises(arraystore.NotFound, match="release/2024-08"):
+        reader.tagged("release")
+    with pytest.raises(arraystore.AccessDenied):
+        reader.tag("mine", [quality.raw["venue/all/r1"].pin()])
+
+
+def test_a_store_at_a_tag_reads_exactly_what_it_names(chain: Path) -> None:
+    quality = arraystore.open_store(chain, role="data-quality")
+    trades = quality.canonical[TRADES]
+    quality.tag("t", [trades.pin()])
+    trades.replace("2024-08-08", rows(1), reason="bad prints")
+    quality.canonical.create(("venue", "trades", "Y"), arraystore.schema_by_name("trades"))
+    at = arraystore.open_store(chain, role="data-quality", tag="t")
+    assert at.canonical.find() == [TRADES]
+    assert at.canonical[TRADES].read().row_count == 100
+    assert at.canonical[TRADES].version == 2
+    assert at.raw.find() == []
+    with pytest.raises(KeyError, match="tag"):
+        at.canonical["venue/trades/Y"]
+    with pytest.raises(arraystore.InvalidInput, match="tag"):
+        at.canonical.create(("venue", "trades", "Z"), arraystore.schema_by_name("trades"))
+    assert arraystore.open_store(chain, role="data-quality", tag=("t", 1)).canonical.find() == [TRADES]
