@@ -15,7 +15,7 @@ import arraystore
 from tests.store.conftest import rows
 
 KEY = ("venue", "trades", "X")
-PER_WRITER = 1_000_000
+PER_WRITER = 100_000_000
 BIG = 6_000
 """Rows of an append that is too large for a tail."""
 
