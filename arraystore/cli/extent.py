@@ -9,7 +9,7 @@ from layouts.windows import WindowLength
 
 if TYPE_CHECKING:
     from arraystore.commit import Interval
-    from arraystore.storage.base import Storage
+    from arraystore.log import Log
     from arraystore.view import DatasetView
 
 __all__ = ["decoded_bytes", "extent", "span"]
@@ -51,19 +51,20 @@ def _first_span(dataset: "DatasetView", windows: Iterable[str]) -> "Interval | N
     return None
 
 
-def decoded_bytes(storage: "Storage", dataset: "DatasetView") -> int:
+def decoded_bytes(log: "Log", dataset: "DatasetView") -> int:
     """Size of all current rows as arrays in memory: what the segments' zone indexes tell of shapes, and the tails."""
     import numpy as np
 
     from arraystore.index import load_index
 
+    schemas = log.at(dataset.version).schemas
     total = 0
     for manifest in dataset.manifests():
         for entry in manifest.segments:
             if not entry.segment:
                 total += entry.bytes
                 continue
-            index = load_index(storage, f"{manifest.location}/{entry.segment}", entry, dataset.schema_of(manifest.window))
+            index = load_index(log.storage, f"{manifest.location}/{entry.segment}", entry, schemas[entry.schema])
             arrays = (table.entry for table in index.tables.values())
             total += sum(math.prod(array.shape) * np.dtype(array.dtype).itemsize for array in arrays)
     return total

@@ -58,7 +58,7 @@ def _info(store: "Store", dataset: "DatasetView") -> dict[str, Any]:
     log = log_of(store, dataset)
     (newest,) = newest_versions(store, dataset, 1)
     manifests = list(dataset.manifests())
-    decoded = decoded_bytes(log.storage, dataset)
+    decoded = decoded_bytes(log, dataset)
     return {
         "dataset": address_of(dataset.storage_class, dataset.key),
         "location": dataset.location,

@@ -1,13 +1,15 @@
 """`ls`, `info`, `manifest` and `log` tell what is there, to people and to scripts alike."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
 import arraystore
+from arraystore.cli import main
 
 TRADES = "canonical/binance-usdm/trades/BTC=2FUSDT"
 MESSAGES = "raw/binance-usdm/market/rec-1"
@@ -109,6 +111,16 @@ def test_info_counts_decoded_bytes_as_arrays_have_them(run_json: RunJson, store_
     dataset = arraystore.open_store(store_root, role="operations").raw["binance-usdm/market/rec-1"]
     rows = dataset.read().rows
     assert run_json("info", MESSAGES)["decoded_bytes"] == sum(array.nbytes for array in rows.arrays.values())
+
+
+def test_info_counts_series_of_any_name(tmp_path: Path) -> None:
+    columns = (arraystore.Column(name="time", kind="time"), arraystore.Column(name="value"))
+    schema = arraystore.Schema(name="pnl", columns=columns, window="whole")
+    store = arraystore.open_store(tmp_path, role="backtesting", create=True)
+    with store.experiments.run("mm-grid", run_id="7f3a") as run:
+        run.write("p/l by day", {"time": [1, 2, 3], "value": [0.5, 1.0, 1.5]}, schema=schema)
+    shown = CliRunner().invoke(main, ["info", RUN, "--root", str(tmp_path), "--json"])
+    assert (shown.exit_code, json.loads(shown.stdout)["decoded_bytes"]) == (0, 3 * 16)
 
 
 def test_info_of_a_run_tells_each_series(run_json: RunJson) -> None:
