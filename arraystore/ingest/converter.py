@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from arraystore.ingest.names import Names
 from arraystore.ingest.rules import Rule, merged_reads, rules_of
 from arraystore.ingest.tables import Batch
 from arraystore.ingest.values import encoded, value_of_column
-from arraystore.intake import rows_from
+from arraystore.intake import first_step_back, rows_from
 from arraystore.rows import Rows
 from layouts.columns import Kind
 from layouts.schema import Order, Schema
@@ -32,7 +33,7 @@ class Guard:
         return replace(self, same=dict(self.same))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Converter:
     """Makes rows of one file's batches. Without a state of its own; safe to share between threads."""
 
@@ -49,10 +50,10 @@ class Converter:
         chosen = [rule for rule in self.rules if rule.column.kind is Kind.TIME and rule.sources]
         return chosen[0].sources[0] if chosen else None
 
-    @property
+    @cached_property
     def loose(self) -> Schema:
-        """The schema that batches have: any order, where they are sorted later."""
-        return msgspec.structs.replace(self.schema, order=Order.ARRIVAL) if self.sort else self.schema
+        """The schema without the rule of time order, which is checked here, or kept later by sorting."""
+        return msgspec.structs.replace(self.schema, order=Order.ARRIVAL)
 
     def rows(self, batch: Batch, guard: Guard, first_row: int) -> Rows:
         """The batch's rows, which follow what the guard has seen; raises with every column's first problem."""
@@ -67,7 +68,7 @@ class Converter:
             raise InvalidInput(problems)
         rows = rows_from(values, self.loose)
         self._check(batch, rows, guard)
-        return rows
+        return rows if self.sort else Rows(schema=self.schema, count=rows.count, arrays=rows.arrays, labels=rows.labels)
 
     def _check(self, batch: Batch, rows: Rows, guard: Guard) -> None:
         times = rows.arrays[self.schema.axis]
@@ -80,11 +81,13 @@ class Converter:
             start, stop = map(format_time, self.names.span)
             told = f"holds {format_time(wrong)}, outside of {start} to {stop}, of which the file is by its name"
             raise InvalidInput(Problem(where, f"{told}: is it the file of another day?"))
-        if self.loose.order is Order.TIME:
-            if guard.last is not None and first < guard.last:
-                told = f"holds {format_time(first)}, before {format_time(guard.last)} of the row above"
-                raise InvalidInput(Problem(where, f"{told}, and rows must be in time order: sort the file, or say file.sort = true"))
-            guard.last = last
+        if self.schema.order is Order.TIME and not self.sort:
+            before = times[0] if guard.last is None else guard.last
+            if times[0] < before:
+                raise _steps_back(where, int(times[0]), int(before))
+            if (later := first_step_back(times)) is not None:
+                raise _steps_back(where, int(times[later]), int(times[later - 1]))
+            guard.last = int(times[-1])
         for name in self.same:
             self._check_same(name, batch.columns[name], guard)
 
@@ -93,6 +96,11 @@ class Converter:
             if label is not None and guard.same.setdefault(name, label) != label:
                 told = f"holds {label!r} after {guard.same[name]!r}, and one file must have one: it isn't a file of one {name}"
                 raise InvalidInput(Problem(f"column {name!r}", told))
+
+
+def _steps_back(where: str, time: int, before: int) -> InvalidInput:
+    told = f"holds {format_time(time)}, before {format_time(before)} of the row above"
+    return InvalidInput(Problem(where, f"{told}, and rows must be in time order: sort the file, or say file.sort = true in the mapping"))
 
 
 def converter_for(mapping: FileMapping, schema: Schema, names: Names) -> Converter:

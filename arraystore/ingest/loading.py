@@ -7,6 +7,7 @@ from collections.abc import Mapping as AnyMapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from layouts.windows import split_by_window
 type Files = Iterable[str | os.PathLike[str]] | str | os.PathLike[str]
 type State = Literal["ingested", "known", "empty", "checked"]
 
+PIECE_BYTES = 128 << 20
 FAILURES_LIMIT = 20
 SHOWN_FAILURES = 10
 
@@ -244,11 +246,15 @@ class _Run:
         rows = read_rows(job.parts, self.target.mapping, threads=self.threads)
         if self.target.dry_run or job.dataset is None:
             return self._checked(rows, job, report)
+        first = next((batch for batch in rows if batch.count), None)
+        if first is None:
+            return replace(report, state="empty")
         try:
             receipt = job.dataset.append_stream(
-                _unchanged(rows, path, before),
+                _unchanged(chain((first,), rows), path, before),
                 token=token,
                 sort=job.converter.sort,
+                piece_bytes=PIECE_BYTES,
                 reason=f"ingested {path.name}, sha256 {digest}, by mapping {self.target.name}, sha256 {self.target.mapping.digest}",
                 window_attributes={"ingested": self._source(path, digest)},
                 **self.target.options,

@@ -88,9 +88,8 @@ def _told(member: Member, number: int, record: bytes, error: InvalidInput, table
     for problem in error.problems:
         what = ROW.sub("", problem.what)
         if found := ARROW_ROW.match(what):
-            place = sorted(set(table.wanted.values()))[int(found[1])]
             advice = "correct the line, or say in the mapping how it is to be read (null, words, unit, format)"
-            what = f"column {table.names[place]!r}: {what[found.end() :]}; {advice}"
+            what = f"column {table.names[int(found[1])]!r}: {what[found.end() :]}; {advice}"
         elif problem.where != "line":
             what = f"{problem.where}: {what}"
         problems.append(Problem(f"{member.label} line {number}", f"{what} — the line is {shown!r}"))

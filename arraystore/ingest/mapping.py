@@ -49,9 +49,9 @@ class FileRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     encoding: str = "utf-8"
     member: str = "*"
     name: str = ""
-    date: str = "%Y-%m-%d"
+    date: str | tuple[str, ...] = "%Y-%m-%d"
     zone: str = "UTC"
-    span: Literal["day", "month", "year"] | None = None
+    span: bool = False
     same: tuple[str, ...] = ()
     sort: bool = False
 

@@ -42,7 +42,7 @@ def moments(rule: Rule, array: Any, names: Names) -> np.ndarray:
         raise InvalidInput(Problem(rule.where, what))
     times = _since(rule, times, names)
     if spec.plus is not None:
-        times = times + (units if spec.plus == "unit" else parse_duration(spec.plus))
+        times = times + (units if spec.plus == "unit" else parse_duration(names.fill(spec.plus, rule.where)))
     return times if valid.all() else np.ma.MaskedArray(times, ~valid)
 
 
@@ -137,7 +137,7 @@ def _since(rule: Rule, times: np.ndarray, names: Names) -> np.ndarray:
     if since is None:
         return times
     if since != "date":
-        return times + parse_time(since)
+        return times + parse_time(names.fill(since, rule.where))
     assert names.midnight is not None
     if rule.spec.zone is None:
         return times + parse_time(names.midnight)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping as AnyMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePath
@@ -23,6 +24,7 @@ class Names:
     texts: AnyMapping[str, Value]
     midnight: datetime | None = None
     span: tuple[int, int] | None = None
+    form: str = ""
 
     def fill(self, template: str, where: str) -> str:
         """The template with its names filled in."""
@@ -30,13 +32,14 @@ class Names:
             return template.format_map(self.texts)
         except (KeyError, IndexError, ValueError, AttributeError) as error:
             known = ", ".join(f"{{{name}}}" for name in self.texts)
-            what = f"{template!r} names {error}, and there are {known}: give it with --set, or a part of the file's name in file.name"
-            raise InvalidInput(Problem(where, what)) from error
+            formed = f"; its name isn't of the form {self.form!r} that tells more" if self.form else ""
+            what = f"{template!r} names {error}, and of {self.texts.get('file', 'it')} there are {known}{formed}"
+            raise InvalidInput(Problem(where, f"{what}: rename the file, or give it as a parameter (--set)")) from error
 
     def key(self, template: str, where: str) -> str:
         """The template as an address, what is filled in escaped as a part of a key."""
-        escaped = Names(texts={name: escape(str(value)) if value != "" else "" for name, value in self.texts.items()})
-        return escaped.fill(template, where)
+        escaped = {name: escape(str(value)) if value != "" else "" for name, value in self.texts.items()}
+        return Names(texts=escaped, form=self.form).fill(template, where)
 
 
 def is_template(text: object) -> bool:
@@ -45,39 +48,33 @@ def is_template(text: object) -> bool:
 
 
 def names_of(rule: FileRule, parameters: AnyMapping[str, Value], file: str, member: str = "") -> Names:
-    """The names of a file (or of a member of an archive); raises where its name isn't what the mapping wants."""
+    """The names of a file (or of a member of an archive); only the parameters' where it is of another form than the mapping's."""
     name = PurePath(file).name
     texts: dict[str, Value] = {**parameters, "file": name, "stem": name.partition(".")[0]}
     if not rule.name:
         return Names(texts=texts)
     found = re.search(rule.name, name) or (re.search(rule.name, member) if member else None)
     if found is None:
-        what = f"its name isn't of the form {rule.name!r} that the mapping wants: is it another kind of file? else rename it"
-        raise InvalidInput(Problem(file, what))
+        return Names(texts=texts, form=rule.name)
     texts |= {group: text for group, text in found.groupdict().items() if text is not None}
     if DATE not in texts:
         return Names(texts=texts)
-    midnight = _midnight(rule, str(texts[DATE]), file)
-    return Names(texts=texts, midnight=midnight, span=_span(rule, midnight))
+    forms = (rule.date,) if isinstance(rule.date, str) else rule.date
+    for form in forms:
+        with suppress(ValueError):
+            midnight = datetime.strptime(str(texts[DATE]), form).replace(tzinfo=zone_of(rule.zone, "file.zone"))
+            return Names(texts=texts, midnight=midnight, span=_span(form, midnight) if rule.span else None)
+    raise InvalidInput(Problem(file, f"{texts[DATE]!r} in its name isn't a date of the form {' or '.join(forms)}"))
 
 
-def _midnight(rule: FileRule, text: str, file: str) -> datetime:
-    try:
-        return datetime.strptime(text, rule.date).replace(tzinfo=zone_of(rule.zone, "file.zone"))
-    except ValueError as error:
-        raise InvalidInput(Problem(file, f"{text!r} in its name isn't a date of the form {rule.date!r} ({error})")) from error
-
-
-def _span(rule: FileRule, start: datetime) -> tuple[int, int] | None:
-    match rule.span:
-        case None:
-            return None
-        case "day":
-            stop = datetime.fromordinal(start.toordinal() + 1).replace(tzinfo=start.tzinfo)
-        case "month":
-            stop = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
-        case "year":
-            stop = start.replace(year=start.year + 1)
+def _span(form: str, start: datetime) -> tuple[int, int]:
+    """The day, month or year that a date of this form means."""
+    if "%d" in form or "%j" in form:
+        stop = datetime.fromordinal(start.toordinal() + 1).replace(tzinfo=start.tzinfo)
+    elif "%m" in form or "%b" in form:
+        stop = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    else:
+        stop = start.replace(year=start.year + 1)
     return parse_time(start), parse_time(stop)
 
 

@@ -79,7 +79,7 @@ def _file_problems(mapping: Mapping) -> Iterator[Problem]:
             yield Problem(f"file.{name}", f"{text!r} must be one character")
     if rule.header is False and not rule.columns and any(isinstance(spec.source, str) for spec in mapping.columns.values()):
         yield Problem("file.columns", "without a header, name the columns here in their order, or let `from` be their numbers")
-    if rule.span is not None and "(?P<date>" not in rule.name:
+    if rule.span and "(?P<date>" not in rule.name:
         yield Problem("file.span", "needs a group (?P<date>…) in file.name")
     if surplus := set(rule.optional) - set(rule.columns[len(rule.columns) - len(rule.optional) :]):
         yield Problem("file.optional", f"{sorted(surplus)} aren't the last of file.columns")
@@ -159,12 +159,13 @@ def _time_problems(rule: Rule, names: Names) -> Iterator[Problem]:
     if spec.unit == "format" and not spec.format:
         yield Problem(rule.where, "say how the times are written: format = '%Y%m%d %H:%M:%S'")
     if spec.since == "date" and names.midnight is None:
-        yield Problem(rule.where, "since = 'date' needs a group (?P<date>…) in file.name")
+        file = f", which {names.texts['file']!r} is not of" if names.form else ""
+        yield Problem(rule.where, f"since = 'date' needs the date that the file's name tells, by a group (?P<date>…) in file.name{file}")
     for field, parse in (("since", parse_time), ("plus", parse_duration)):
         text = getattr(spec, field)
         if text is not None and text not in ("date", "unit"):
             try:
-                parse(text)
+                parse(names.fill(text, f"{rule.where} {field}"))
             except InvalidInput as error:
                 yield from (Problem(f"{rule.where} {field}", problem.what) for problem in error.problems)
     if spec.zone is not None:

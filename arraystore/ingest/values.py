@@ -81,8 +81,7 @@ def _with_nulls(array: Any, rule: Rule) -> Any:
 
     pa = pyarrow()
     plain = array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
-    as_text = pa.types.is_string(plain.type)
-    nulls = pa.array([str(value) if as_text else value for value in rule.spec.null]).cast(plain.type)
+    nulls = pa.array([str(value) for value in rule.spec.null]).cast(plain.type)
     return pc.if_else(pc.is_in(plain, nulls), pa.scalar(None, plain.type), plain)
 
 
