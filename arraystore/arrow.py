@@ -2,6 +2,7 @@
 
 # mypy: disable-error-code="import-untyped"
 
+from collections.abc import Collection, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -99,13 +100,24 @@ def table_from(rows: Rows) -> Any:
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
+def table_of(columns: Mapping[str, Sequence[Any]], times: Collection[str] = ()) -> Any:
+    """A table of Python values, None for null; `times` names the columns of int ns since 1970 UTC."""
+    pa = pyarrow()
+    return pa.table({name: pa.array(values, pa.timestamp("ns", "UTC") if name in times else None) for name, values in columns.items()})
+
+
 def polars_from(rows: Rows) -> Any:
     """All columns as a polars DataFrame, by way of Arrow."""
+    return polars_of(table_from(rows))
+
+
+def polars_of(table: Any) -> Any:
+    """An Arrow table as a polars DataFrame."""
     try:
         import polars as pl
     except ImportError as error:
         raise missing_library("to_polars", "polars", "polars") from error
-    return pl.from_arrow(table_from(rows))
+    return pl.from_arrow(table)
 
 
 def _buffer(values: np.ndarray) -> Any:

@@ -229,14 +229,17 @@ class Dataset(DatasetView):
         pins = arguments.inputs(inputs)
         if media_type is not None:
             arguments.text(media_type, "media_type", empty=False)
+        writer = Writer(self._log, self.uuid)
         with open_source(file, name) as (stream, known_as):
             state = self._log.head()
+            writer.refuse_another(state)
             self._refuse_sealed(state)
             self._check_pins(pins)
             with self._log.storage.batch() as batch:
                 entry = write_artifact(batch, self._place.path, state.version, stream, known_as, media_type)
 
         def decide(state: State) -> Draft:
+            writer.refuse_another(state)
             self._refuse_sealed(state)
             return Draft(draft_commit("artifact", self._place.role.value, artifacts=(entry,), inputs=pins))
 

@@ -1,37 +1,52 @@
-"""The experiments surface: one dataset per run, which records what it read and is sealed when it ends."""
+"""The experiments surface: one dataset per run, begun once or again after a failure, and all runs of an experiment as one table."""
 
-import math
 import time
 import uuid
-from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, override
 
 import msgspec
-import numpy as np
 
 from arraystore import arguments
-from arraystore.arguments import TimeLike
-from arraystore.artifacts import ArtifactSource
-from arraystore.commit import ArtifactEntry, Pin
-from arraystore.dataset import Dataset, Receipt
-from arraystore.errors import InvalidInput
-from arraystore.frame import Frame
-from arraystore.intake import rows_from
-from arraystore.surface import Surface
-from arraystore.view import DatasetView
+from arraystore.dataset import Dataset
+from arraystore.draft import Draft, draft_commit
+from arraystore.errors import AlreadyExists, Conflict, InvalidInput, NotFound
+from arraystore.liveness import Owner, is_silent, last_heartbeat, this_process
+from arraystore.log import Log
+from arraystore.runs import Run
+from arraystore.runtable import RunRow, RunTable, row_of
+from arraystore.state import State
+from arraystore.surface import Key, Surface
 from arraystore.writer import Request
-from layouts.feeds import metrics as metrics_schema
-from layouts.feeds import schema_by_name
-from layouts.naming import escape
-from layouts.schema import Schema
+from layouts.classes import Action
+from layouts.naming import escape, format_key, is_escaped, unescape
 
-METRICS = "metrics"
-ERROR_LIMIT = 4096
+STATES = ("running", "finished", "failed", "abandoned")
+ATTEMPTS = 100
 
 
 class ExperimentsSurface(Surface):
-    """Backtest runs. A surface like the others; `run` makes one."""
+    """Backtest runs. A surface like the others; `run` makes one, and the first part of a key alone is an `Experiment`."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._heads: dict[tuple[str, ...], tuple[Log, State]] = {}
+
+    @override
+    def __getitem__(self, key: Key) -> Any:
+        """The run's dataset at its newest version; of an experiment's name alone, the `Experiment`."""
+        if isinstance(key, str) and "/" not in key:
+            return self.experiment(unescape(key))
+        if not isinstance(key, str) and len(key) == 1:
+            return self.experiment(*key)
+        return super().__getitem__(key)
+
+    def experiment(self, name: str) -> "Experiment":
+        """All runs of one experiment; NotFound where there are none."""
+        self._place((name, "run"), Action.READ)
+        if not any(map(is_escaped, self._storage.list(escape(name)).prefixes)):
+            raise NotFound(f"experiments/{escape(name)}: there is no such experiment in {self.url}")
+        return Experiment(self, name)
 
     def run(
         self,
@@ -40,7 +55,8 @@ class ExperimentsSurface(Surface):
         *,
         params: Mapping[str, Any] | None = None,
         definition: Mapping[str, Any] | None = None,
-    ) -> "Run":
+        retry: bool = False,
+    ) -> Run:
         """Start a run, to be used as a context: it ends `finished`, or `failed` if an exception leaves it, sealed either way.
 
         Parameters
@@ -48,121 +64,187 @@ class ExperimentsSurface(Surface):
         run_id
             Unique in the experiment; made up if not given.
         params, definition
-            What the run was made with: JSON-like values.
+            What the run was made with: JSON-like values. A retry that leaves them out keeps those of the attempt before.
+        retry
+            Harmless to repeat: a run that finished comes back as it is (`run.done`); one that failed, was abandoned, or whose process
+            died is begun again as its next attempt, empty. What earlier attempts made is read at their versions; whoever still works on
+            one can't add to this, so that a run never has two results.
 
         Raises
         ------
         AlreadyExists
-            If the experiment has such a run.
+            If the experiment has such a run; with `retry`, if that finished with other parameters.
+        Conflict
+            With `retry`, if another process is at it.
         """
         key = (experiment, uuid.uuid4().hex[:12] if run_id is None else run_id)
+        given = {
+            name: arguments.json_object(value, name)
+            for name, value in (("params", params), ("definition", definition))
+            if value is not None
+        }
+        return self._again(key, given) if retry else self._begin(key, given)
+
+    def _begin(self, key: tuple[str, ...], given: Mapping[str, Any], attempt: int = 1) -> Run:
         attributes = {
             "state": "running",
-            "params": arguments.json_object(params, "params"),
-            "definition": arguments.json_object(definition, "definition"),
+            "params": {},
+            "definition": {},
+            **given,
             "started": time.time_ns(),
+            "attempt": attempt,
+            "owner": msgspec.to_builtins(this_process()),
         }
-        return Run(self.create(key, None, attributes=attributes))
+        return Run(self.create(key, None, attributes=attributes), self._storage)
 
+    def _again(self, key: tuple[str, ...], given: Mapping[str, Any]) -> Run:
+        place = self._place(key, Action.WRITE)
+        for _ in range(ATTEMPTS):
+            log = self._log(place.key)
+            try:
+                state = log.head()
+            except NotFound:
+                state = None
+            before = None if state is None else _last_alive(log, state)
+            if state is None or not state.alive:
+                try:
+                    return self._begin(key, {**_given_before(before), **given}, _attempt(before) + 1)
+                except AlreadyExists:
+                    continue  # another process was quicker: look at what it does
+            match self._standing(place.path, state):
+                case "finished":
+                    _refuse_others(state, given, str(place))
+                    return Run(Dataset(place, log, state, self._check_pins))
+                case "running":
+                    raise Conflict(f"{place} is under way in {_owner_told(state)}: wait for it, or give this run another run_id")
+            self._clear(log, state)
+        raise Conflict(f"{place}: others began it {ATTEMPTS} times meanwhile; try again")
 
-class Run:
-    """A run under way. Not to be shared between threads."""
+    def _clear(self, log: Log, seen: State) -> None:
+        """Make room for the next attempt, unless somebody did something since: from here on, whoever was at it can't add a thing."""
 
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset = dataset
-        self._inputs: dict[str, Pin] = {}
-        self._metrics: list[tuple[int, str, float]] = []
+        def decide(now: State) -> Draft | None:
+            if now.digest != seen.digest:
+                return None
+            told = f"attempt {_attempt(seen)} {self._standing(log.prefix, seen)}: begun again"
+            return Draft(draft_commit("retry", self._role.value, state="deleted", reason=told))
 
-    @property
-    def key(self) -> tuple[str, ...]:
-        """Experiment and run."""
-        return self.dataset.key
+        self._catalog.note_deletion(log.prefix)  # should nobody come to begin it
+        log.publish(decide)
 
-    @property
-    def inputs(self) -> tuple[Pin, ...]:
-        """The pins of all that was read through this run, in order."""
-        return tuple(self._inputs.values())
+    def abandon(self, key: Key, note: str, *, force: bool = False) -> None:
+        """Seal a run whose process died, for good: it is told as `abandoned`, with a note that says why.
 
-    def __enter__(self) -> Self:
-        return self
+        One that shows signs of life is refused, unless `force`: then its process finds it sealed, and what it has is lost.
+        """
+        place = self._place(key, Action.WRITE)
+        note = arguments.text(note, "note", empty=False)
+        dataset: Dataset = super().__getitem__(key)
+        state = self._standing(place.path, dataset._state)  # noqa: SLF001 - a dataset of this surface's own
+        if dataset.sealed:
+            raise InvalidInput(f"{place} is {state!r}, and only a run that is under way can be abandoned", "key")
+        if state == "running" and not force:
+            told = _owner_told(dataset._state)  # noqa: SLF001 - as above
+            raise Conflict(f"{place} is under way in {told}: end that first, or pass force=True")
+        attributes = {"state": "abandoned", "note": note, "ended": time.time_ns()}
+        dataset.commit(Request(operation="seal", role=dataset.role, attributes=attributes, state="sealed", reason=note))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None:
-            self._seal({"state": "finished"})
-        else:
-            self._seal({"state": "failed", "error": _told(error)})
+    def state_of(self, key: Key) -> str:
+        """How a run stands: `running`, `finished`, `failed`, or `abandoned`: marked so, or found dead.
 
-    def read(
-        self,
-        dataset: DatasetView,
-        start: TimeLike | None = None,
-        end: TimeLike | None = None,
-        columns: Iterable[str] | None = None,
-        **options: Any,
-    ) -> Frame:
-        """`dataset.read(…)`, and the run remembers the pin."""
-        if not isinstance(dataset, DatasetView):
-            raise InvalidInput(f"a {type(dataset).__name__} isn't a dataset: pass one that a surface gave", "dataset")
-        frame = dataset.read(start, end, columns, **options)
-        self.uses(frame.pin)
-        return frame
+        A run is found dead once its process has ended, which only its own machine can tell, or when it gave no sign of life for five
+        minutes (`arraystore.liveness.SILENCE_SECONDS`).
+        """
+        place = self._place(key, Action.READ)
+        return self._standing(place.path, self._newest(place.key)[1])
 
-    def uses(self, pin: Pin | None) -> None:
-        """Remember a pin of something that was read otherwise."""
-        if pin is not None:
-            pin = arguments.pin(pin)
-            self._inputs[msgspec.json.encode(pin).decode()] = pin
-
-    def log(self, **metrics: float) -> None:
-        """Remember metrics; they become rows of the series `metrics`, and the last of each an attribute, when the run ends."""
+    def _standing(self, path: str, state: State) -> str:
+        told = str(state.attributes.get("state", ""))
+        if told != "running" or state.sealed:
+            return told
+        try:
+            owner = msgspec.convert(state.attributes.get("owner"), Owner)
+        except msgspec.ValidationError:
+            owner = Owner("", 0)  # a run of before there were owners, or of another program: only silence tells
         now = time.time_ns()
-        self._metrics += [(now, arguments.text(name, "metric", empty=False), _number(name, value)) for name, value in metrics.items()]
+        # What costs nothing is asked first.
+        silent = is_silent(state.running_time, now) and is_silent(last_heartbeat(self._storage, path), now)
+        return "abandoned" if silent or owner.is_gone() else "running"
 
-    def write(self, series: str, data: Any, schema: Schema | None = None) -> Receipt:
-        """Add rows to a series of this run; a shipped schema of that name is used if none is given."""
-        if series == METRICS:
-            msg = "the series 'metrics' is written by log()"
-            raise InvalidInput(msg, "series")
-        if schema is None and arguments.text(series, "series", empty=False) not in self.dataset.windows():
-            schema = schema_by_name(series)
-        return self.dataset.append(data, window=series, schema=schema)
+    def _newest(self, key: tuple[str, ...]) -> tuple[Log, State]:
+        """A run's newest state, read once for each version."""
+        known = self._heads.get(key)
+        if known is None or known[0].has(known[1].version + 1):
+            log = self._log(key) if known is None else known[0]
+            known = self._heads[key] = (log, log.head())
+        return known
 
-    def add_file(self, file: ArtifactSource, name: str | None = None, *, media_type: str | None = None) -> ArtifactEntry:
-        """Keep a file with this run."""
-        return self.dataset.add_file(file, name, media_type=media_type)
-
-    def _seal(self, outcome: Mapping[str, Any]) -> None:
-        """The last commit: metrics, inputs, state; nothing can be added after it."""
-        times, names, values = (list(column) for column in zip(*self._metrics, strict=True)) if self._metrics else ([], [], [])
-        rows = rows_from({"time": times, "name": names, "value": values}, metrics_schema()) if self._metrics else None
-        latest = {name: value if math.isfinite(value) else str(value) for _, name, value in self._metrics}
-        request = Request(
-            operation="seal",
-            role=self.dataset.role,
-            rows=rows,
-            window=escape(METRICS) if rows is not None else None,
-            completeness="complete",
-            inputs=self.inputs,
-            attributes={**outcome, "metrics": latest, "ended": time.time_ns()},
-            state="sealed",
-        )
-        self.dataset.commit(request)
+    def rows_of(self, experiment: str) -> list[RunRow]:
+        """What is known of every run of an experiment, sorted; for `Experiment`."""
+        self._place((experiment, "run"), Action.READ)
+        rows = []
+        for name in self._storage.list(escape(experiment)).prefixes:
+            if is_escaped(name):
+                key = (experiment, unescape(name))
+                try:
+                    _, state = self._newest(key)
+                except NotFound:
+                    continue  # begun, and nothing committed yet
+                if state.alive:
+                    rows.append(row_of(key, state, self._standing(format_key(key), state)))
+        return sorted(rows, key=lambda row: row.run)
 
 
-def _number(name: str, value: Any) -> float:
+class Experiment:
+    """All runs of one experiment, as they are when asked for. Safe to share between threads."""
+
+    def __init__(self, surface: ExperimentsSurface, name: str) -> None:
+        self._surface = surface
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Experiment {self.name}>"
+
+    def __getitem__(self, run_id: str) -> Dataset:
+        """One run's dataset."""
+        dataset: Dataset = self._surface[self.name, run_id]
+        return dataset
+
+    def runs(self, *, state: str | Sequence[str] | None = None) -> RunTable:
+        """One table of all runs, or of those in some states: parameters, latest metrics, when, and how they stand."""
+        wanted = STATES if state is None else (state,) if isinstance(state, str) else tuple(state)
+        if unknown := [name for name in wanted if name not in STATES]:
+            raise InvalidInput(f"{unknown} are none of {', '.join(STATES)}", "state")
+        return RunTable(self.name, tuple(row for row in self._surface.rows_of(self.name) if state is None or row.state in wanted))
+
+
+def _attempt(state: State | None) -> int:
+    told = 0 if state is None else state.attributes.get("attempt", 1)
+    return told if isinstance(told, int) else 1
+
+
+def _last_alive(log: Log, state: State) -> State | None:
+    """The run as it was before a retry cleared it, if one did and came no further."""
+    if state.alive:
+        return state
     try:
-        if not isinstance(value, str | bytes) and np.ndim(value) == 0:
-            return float(value)
-    except (TypeError, ValueError, OverflowError):
-        pass
-    msg = f"{value!r:.80} isn't one number: pass a float or an int that a float can hold"
-    raise InvalidInput(msg, name)
+        return log.at(state.version - 1)
+    except NotFound:
+        return None
 
 
-def _told(error: BaseException | None) -> str:
-    """An error in a line, whatever it is: a run that fails must be sealed all the same."""
-    try:
-        what = str(error)
-    except Exception:  # noqa: BLE001 - the user's own class may do anything
-        what = "(it can't say what)"
-    return f"{type(error).__name__}: {what}"[:ERROR_LIMIT].encode(errors="backslashreplace").decode()
+def _given_before(state: State | None) -> dict[str, Any]:
+    told = {} if state is None else state.attributes
+    return {name: told[name] for name in ("params", "definition") if name in told}
+
+
+def _refuse_others(state: State, given: Mapping[str, Any], place: str) -> None:
+    """A finished run answers only for what it was made with."""
+    if other := [name for name, value in given.items() if state.attributes.get(name) != value]:
+        raise AlreadyExists(f"{place} finished with other {' and '.join(other)}: give this run another run_id")
+
+
+def _owner_told(state: State) -> str:
+    owner = state.attributes.get("owner")
+    owner = owner if isinstance(owner, Mapping) else {}
+    return f"process {owner.get('process', '?')} on {owner.get('host', '?')}"

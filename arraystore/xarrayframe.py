@@ -1,6 +1,7 @@
 """The one door to xarray: rows as a Dataset of the variables a segment has, times decoded, and Datasets as given columns."""
 
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +53,34 @@ def _array(rows: Rows, column: Column, role: str) -> np.ndarray | None:
             return value.mantissa
         case value:
             return value
+
+
+def grid_of(
+    axes: Mapping[str, Sequence[Any]], names: Mapping[tuple[int, ...], str], cells: Mapping[str, Mapping[tuple[int, ...], float]]
+) -> "xr.Dataset":
+    """A Dataset of float variables over axes of plain values, NaN where no cell is given, and `run`, the name of each place."""
+    import xarray as xr
+
+    shape = tuple(map(len, axes.values()))
+    runs = np.full(shape, "", object)
+    for place, name in names.items():
+        runs[place] = name
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {"run": (tuple(axes), runs)}
+    for name, found in cells.items():
+        values = np.full(shape, np.nan)
+        for place, value in found.items():
+            values[place] = value
+        variables[name] = (tuple(axes), values)
+    return xr.Dataset(variables, coords={name: _axis(values) for name, values in axes.items()})
+
+
+def _axis(values: Sequence[Any]) -> np.ndarray:
+    """Values of one type as an array of it, others as objects."""
+    if len(set(map(type, values))) == 1 or all(type(value) in (int, float) for value in values):
+        return np.array(values)
+    mixed = np.empty(len(values), object)
+    mixed[:] = values
+    return mixed
 
 
 # In

@@ -246,7 +246,7 @@ def experiments(backtesting: Store, history: Book) -> Iterable[Book]:
     pin = history.dataset.pin("2024-08-08", None, ["price"])
     with backtesting.experiments.run("mm/grid", "7f3a", **given) as run:
         run.read(backtesting.canonical[history.dataset.key], "2024-08-08", columns=["price"])
-        book = Book(run.dataset, None, {"state": "running", **given})
+        book = Book(run.dataset, None, {"state": "running", "attempt": 1, **given})
         for name, schema, column, values in (
             ("équity curve", curve, "equity", [1.0, -0.0, NAN]),
             ("marks", marks, "mark", ["open", "", "é"]),
@@ -270,7 +270,7 @@ def experiments(backtesting: Store, history: Book) -> Iterable[Book]:
     yield book
     try:
         with backtesting.experiments.run("mm/grid", "failed") as run:
-            book = Book(run.dataset, None, {"state": "running", "params": {}, "definition": {}})
+            book = Book(run.dataset, None, {"state": "running", "attempt": 1, "params": {}, "definition": {}})
             raise ValueError("no data")
     except ValueError:
         book.attributes = {**book.attributes, "state": "failed", "error": "ValueError: no data", "metrics": {}}

@@ -13,7 +13,7 @@ from tests.format.conftest import plain
 from tests.format.golden import Expected, differences
 
 DATASETS = golden.expected()
-CHANCE = {"started", "ended"}  # attributes that tell when it was
+CHANCE = {"started", "ended", "owner"}  # attributes that tell when it was
 
 
 @pytest.fixture(scope="module")
