@@ -1,0 +1,156 @@
+"""What is done to a store while things go wrong, and what a reader sees of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+import arraystore
+from arraystore import Column, Kind, Schema
+from arraystore.intake import rows_from
+from arraystore.writer import Request
+from tests.store.conftest import DAY, START
+
+KEY = ("venue", "trades", "X")
+ROOT = "memory://machine"
+SMALL, LARGE = 3, 5_000
+PLAIN = Schema(name="plain", order="arrival", columns=(Column(name="time", kind=Kind.TIME), Column(name="size")))
+FILL = {"account": ["a"], "strategy": ["s"], "instrument": ["X"], "fill_id": ["1"], "side": [1], "price": [1.0], "size": [1.0]}
+
+
+class Machine(Protocol):
+    """Something a store can be opened on."""
+
+    def opener(self, url: str, /, *, create: bool = False) -> Any: ...
+
+
+type Act = Callable[[Machine], object]
+
+
+def opened(machine: Machine, role: str) -> arraystore.Store:
+    whole = machine.opener(f"{ROOT}/execution-records").exists("zarr.json")  # which init writes last
+    return arraystore.open_store(ROOT, role=role, create=not whole, opener=machine.opener)
+
+
+def canonical(machine: Machine) -> arraystore.Dataset:
+    return opened(machine, "data-quality").canonical[KEY]
+
+
+def session(machine: Machine) -> arraystore.Session:
+    return opened(machine, "live").execution_records.session("live", "s")
+
+
+def plain(count: int, first: int = 0, start: int = START) -> dict[str, np.ndarray]:
+    """Rows told apart by their size."""
+    numbers = np.arange(first, first + count)
+    return {"time": start + numbers, "size": numbers.astype(float)}
+
+
+def spread(count: int) -> dict[str, np.ndarray]:
+    """Rows over three windows."""
+    return {"time": START + np.arange(count * 3) * (DAY // count), "size": np.zeros(count * 3)}
+
+
+def told(dataset: arraystore.DatasetView) -> object:
+    """All that a dataset says, but for its version and the names of its segments."""
+    manifests = {m.window: (m.rows, m.completeness, m.coverage, dict(m.attributes), len(m.lineage)) for m in dataset.manifests()}
+    values = {w: np.asarray(dataset.read(window=w)["time"]).tolist() for w in dataset.windows()}
+    files = {name: artifact.read() for name, artifact in dataset.artifacts().items()}
+    return manifests, values, files, dict(dataset.attributes), dataset.sealed
+
+
+def see(name: str) -> Act:
+    """All that a class says, and that nothing is wrong with it."""
+
+    def look(machine: Machine) -> object:
+        surface = opened(machine, "operations").surface(name)
+        assert not [finding for key in surface for finding in surface[key].verify(deep=True)]
+        return {key: told(surface[key]) for key in surface}
+
+    return look
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is there before, what is done, and what a reader sees of it: what was before, or what is after it, and nothing else."""
+
+    setup: Act
+    act: Act
+    see: Act = field(default_factory=lambda: see("canonical"))
+
+
+def made(machine: Machine) -> None:
+    opened(machine, "data-quality").canonical.create(KEY, PLAIN)
+
+
+def filled(machine: Machine) -> None:
+    made(machine)
+    dataset = canonical(machine)
+    dataset.append(plain(SMALL), token=("writer", 1))
+    dataset.append(plain(LARGE, SMALL), coverage=("2024-08-08", "2024-08-09"))
+    dataset.append(plain(SMALL, SMALL + LARGE))
+
+
+def many(machine: Machine) -> None:
+    """So many commits that, with frequent checkpoints, one follows the next."""
+    filled(machine)
+    dataset = canonical(machine)
+    for number in range(12):
+        dataset.append(plain(1, 10_000 + number))
+
+
+def with_file(machine: Machine) -> None:
+    filled(machine)
+    canonical(machine).add_file(b"old", "file")
+
+
+def run_of(machine: Machine) -> arraystore.Dataset:
+    return opened(machine, "backtesting").experiments["experiment", "run"]
+
+
+def running(machine: Machine) -> None:
+    """A run as it lies on disk; who is at it gives signs of life from a thread of its own, which would get in the way here."""
+    filled(machine)
+    run = opened(machine, "backtesting").experiments.create(("experiment", "run"), None, attributes={"state": "running"})
+    run.append(plain(SMALL), window="plain", schema=PLAIN)
+
+
+def seal(machine: Machine) -> None:
+    """What ends a run."""
+    rows = rows_from(plain(SMALL), PLAIN)
+    pin = opened(machine, "backtesting").canonical[KEY].pin()
+    request = Request(
+        operation="seal", role="backtesting", rows=rows, window="metrics", completeness="complete", inputs=(pin,), state="sealed"
+    )
+    run_of(machine).commit(request)
+
+
+def in_session(machine: Machine) -> None:
+    session(machine).append("fills", {"time": [START], **FILL})
+
+
+def record(machine: Machine) -> None:
+    session(machine).append("fills", {"time": [START + 1], **FILL})
+
+
+SCENARIOS = {
+    "create": Scenario(lambda m: opened(m, "operations"), made),
+    "append a tail": Scenario(filled, lambda m: canonical(m).append(plain(SMALL, 20_000))),
+    "append a tail with a token": Scenario(filled, lambda m: canonical(m).append(plain(1, 20_000), token=("writer", 2))),
+    "append a segment": Scenario(filled, lambda m: canonical(m).append(plain(LARGE, 20_000))),
+    "append to three windows": Scenario(filled, lambda m: canonical(m).append(spread(LARGE))),
+    "append tails to three windows": Scenario(filled, lambda m: canonical(m).append(spread(SMALL))),
+    "append and checkpoint": Scenario(many, lambda m: canonical(m).append(plain(SMALL, 20_000))),
+    "append with lineage": Scenario(filled, lambda m: canonical(m).append(plain(SMALL, 20_000), inputs=canonical(m).pin())),
+    "replace": Scenario(filled, lambda m: canonical(m).replace("2024-08-08", plain(SMALL, 7), reason="r")),
+    "complete": Scenario(filled, lambda m: canonical(m).update(window="2024-08-08", completeness="complete")),
+    "add a file": Scenario(filled, lambda m: canonical(m).add_file(b"file" * 600_000, "file")),
+    "replace a file": Scenario(with_file, lambda m: canonical(m).add_file(b"new", "file")),
+    "write a series": Scenario(running, lambda m: run_of(m).append(plain(LARGE), window="plain"), see("experiments")),
+    "seal a run": Scenario(running, seal, see("experiments")),
+    "append to a session": Scenario(
+        in_session, lambda m: session(m).append("fills", {"time": [START + 1], **FILL}), see("execution-records")
+    ),
+    "close a session": Scenario(in_session, lambda m: session(m).close(), see("execution-records")),
+}
