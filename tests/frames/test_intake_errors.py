@@ -342,6 +342,12 @@ def test_lengths_are_those_of_the_axis(schema):
     ]
 
 
+def test_a_length_is_told_also_where_validity_stands_beside():
+    schema = Schema(name="s", columns=(Column(name="time", kind="time"), Column(name="x", nullable=True)))
+    told = refusals({"time": [1, 2], "x": [1.5], "x_valid": [True, False]}, schema)
+    assert told == ["column 'x': has 1 rows, where 'time' has 2; give every column one value per row"]
+
+
 def test_time_order_is_told_with_both_rows(schema):
     told = "column 'time': row 3 (1970-01-01T00:00:00.000000007Z) comes before row 2 (1970-01-01T00:00:01Z)"
     remedy = "and rows of one append must be in time order; sort them by 'time', keeping ties as they are"

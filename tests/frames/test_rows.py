@@ -95,6 +95,14 @@ def test_concat_brings_older_rows_into_the_newer_schema():
     assert np.array_equal(joined.arrays["fee"], [np.nan, np.nan, 0.5], equal_nan=True)
 
 
+def test_under_a_null_that_was_an_integer_lies_nan_once_it_is_a_float():
+    old = Schema(name="s", columns=(Column(name="time", kind="time"), Column(name="n", dtype="int16", nullable=True)))
+    new = msgspec.structs.replace(old, columns=(old.columns[0], Column(name="n", dtype="float64", nullable=True)))
+    arrays = {"time": np.arange(2), "n": np.array([5, 0], np.int16), "n_valid": np.array([True, False])}
+    joined = concat([Rows(schema=old, count=2, arrays=arrays)], new)
+    assert np.array_equal(joined.arrays["n"], [5.0, np.nan], equal_nan=True)
+
+
 def test_projection_keeps_the_schemas_order_and_only_what_is_named(rows):
     part = rows.project(["note", "price"])
     assert part.schema.names == ("price", "note")
