@@ -13,5 +13,5 @@ def _examples_run_in_a_scratch_directory(request: pytest.FixtureRequest, monkeyp
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """All tests together run on all processors; chosen ones run right here, sooner than workers would have started."""
+    """With `-n auto`, all tests together run on all processors, and chosen ones right here: sooner than workers would start."""
     return None if config.args_source is pytest.Config.ArgsSource.TESTPATHS else 0
