@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -141,7 +142,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         return [entry for path, entry in sorted(entries.items()) if entry.alive and self._readable(_key_of(path))]
 
     def _readable(self, key: tuple[str, ...]) -> bool:
-        return may(self._role, self._class, Action.READ, key)
+        return _may_read(self._role, self._class, key[0])
 
     def _log(self, key: tuple[str, ...]) -> Log:
         return Log(self._storage, format_key(key), self._class.value, self._notices)
@@ -281,6 +282,13 @@ def _profile(profile: Profile | str) -> Profile:
         raise InvalidInput(msg, "profile") from error
 
 
+@lru_cache(maxsize=1 << 12)
+def _may_read(role: Role, storage_class: StorageClass, first_part: str) -> bool:
+    """A grant may be limited to a first key part, and to nothing below it."""
+    return may(role, storage_class, Action.READ, (first_part,))
+
+
+@lru_cache(maxsize=1 << 17)
 def _key_of(path: str) -> tuple[str, ...]:
     return tuple(map(unescape, path.split("/")))
 

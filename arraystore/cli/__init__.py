@@ -2,6 +2,7 @@
 
 import click
 
+from arraystore.cli.ancestry import changes, dependents, impact, lineage, resolve, tag
 from arraystore.cli.checking import verify
 from arraystore.cli.command import Group
 from arraystore.cli.ingest import ingest
@@ -23,5 +24,5 @@ def main() -> None:
     """
 
 
-for _command in (init, demo, ls, info, manifest, log, head, verify, ingest):
+for _command in (init, demo, ls, info, manifest, log, head, verify, ingest, changes, dependents, lineage, impact, tag, resolve):
     main.add_command(_command)
