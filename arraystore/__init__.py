@@ -18,6 +18,7 @@ from arraystore.changes import Change, Changes
 from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.commit import ArtifactEntry, Pin
 from arraystore.dataset import Dataset, Receipt
+from arraystore.diff import Diff, WindowDiff
 from arraystore.errors import (
     AccessDenied,
     AlreadyExists,
@@ -93,6 +94,7 @@ __all__ = [
     "DatasetView",
     "Decimals",
     "Dependent",
+    "Diff",
     "Entry",
     "ExecutionSurface",
     "Experiment",
@@ -139,6 +141,7 @@ __all__ = [
     "VersionExpired",
     "Window",
     "WindowClosed",
+    "WindowDiff",
     "WindowLength",
     "ingest",
     "init_store",

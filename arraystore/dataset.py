@@ -9,11 +9,12 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from arraystore import arguments
-from arraystore.arguments import IntervalLike
+from arraystore.arguments import IntervalLike, TimeLike
 from arraystore.artifacts import ArtifactSource, open_source, write_artifact
 from arraystore.commit import ArtifactEntry, Pin
 from arraystore.draft import Draft, draft_commit
-from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, WindowClosed
+from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, Problem, WindowClosed
+from arraystore.evolution import evolve_draft, in_force
 from arraystore.intake import rows_from
 from arraystore.log import Log
 from arraystore.place import Place
@@ -21,10 +22,11 @@ from arraystore.rows import Rows
 from arraystore.state import State
 from arraystore.streaming import PIECE_BYTES, write_stream
 from arraystore.view import DatasetView
-from arraystore.writer import Request, Writer
+from arraystore.writer import WITHDRAWN, Request, Writer
 from layouts.classes import Action
 from layouts.evolution import schema_change_problems
 from layouts.schema import Order, Schema, parse_schema
+from layouts.times import parse_time
 
 type PinCheck = Callable[[Iterable[Pin]], None]
 
@@ -52,8 +54,10 @@ class Dataset(DatasetView):
         self._guard = threading.Lock()
 
     def refresh(self) -> Self:
-        """Move this handle to the newest version, and return it."""
-        self._move(self._log.head())
+        """Move this handle to the newest version, and return it; NotFound if the dataset was deleted since."""
+        state = self._log.head()
+        Writer(self._log, self.uuid).refuse_another(state)
+        self._move(state)
         return self
 
     def _move(self, state: State) -> None:
@@ -104,7 +108,7 @@ class Dataset(DatasetView):
         request = Request(
             operation="append",
             role=self._place.role.value,
-            rows=rows_from(data, self._schema_for(window, schema)),
+            rows=self._rows_from(data, self._schema_for(window, schema)),
             window=None if window is None else self._on_disk(window),
             coverage=arguments.coverage(coverage),
             completeness=arguments.completeness(completeness),
@@ -151,6 +155,7 @@ class Dataset(DatasetView):
         schema = self._schema_for(None, None)
         state = self._log.head()
         Writer(self._log, self.uuid).refuse_another(state)
+        schema = in_force(state) or schema
         self._refuse_sealed(state)
         if request.token is not None and state.writers.get(request.token[0], (-1, 0))[0] >= request.token[1]:
             return self.commit(request)
@@ -184,7 +189,7 @@ class Dataset(DatasetView):
         request = Request(
             operation="replace",
             role=self._place.role.value,
-            rows=rows_from(data, self.schema_of(window)),
+            rows=self._rows_from(data, self.schema_of(window)),
             window=window,
             coverage=arguments.coverage(coverage),
             completeness=arguments.completeness(completeness),
@@ -195,6 +200,46 @@ class Dataset(DatasetView):
             reason=arguments.text(reason, "reason", empty=False),
         )
         return self.commit(request)
+
+    def withdraw(self, window: str, *, reason: str) -> Receipt:
+        """Take a window's rows out, as a new version, without others in their place; older versions and pins still read them.
+
+        Completeness and coverage start afresh, and the window's attribute `withdrawn` says why. Rows come back by `replace`, or by
+        `append(…, reopen=True)`. `Conflict` if another writer changed the window after this handle's version.
+        """
+        self._place.require(Action.REPLACE)
+        self._window(window)
+        reason = arguments.text(reason, "reason", empty=False)
+        request = Request(
+            operation="withdraw",
+            role=self._place.role.value,
+            window=window,
+            replaces=self.version,
+            window_attributes={WITHDRAWN: reason},
+            reason=reason,
+        )
+        return self.commit(request)
+
+    def evolve(self, schema: Schema, *, window_from: TimeLike | None = None, reason: str = "") -> Receipt:
+        """Put another schema in force, as a new version; `InvalidInput` with every reason why that can't be.
+
+        It may add nullable columns, allow nulls, widen types without loss, append to vocabularies, and change descriptions and
+        attributes. Rows that are there read under it; `at(earlier)` reads them under their own. With `window_from` it may give windows
+        another length: that of rows from that moment on, which must be where a window of either length begins, and no earlier than any
+        window that is there ends. Handles that haven't seen this yet may go on to append rows of the old schema. Any other change
+        makes another dataset: `create(…, supersedes=pin)`. A schema that is in force already makes no version.
+        """
+        self._place.require(Action.WRITE)
+        moment = None if window_from is None else parse_time(window_from, "window_from")
+        reason = arguments.text(reason, "reason")
+
+        def decide(state: State) -> Draft | None:
+            Writer(self._log, self.uuid).refuse_another(state)
+            return evolve_draft(state, self._place.role.value, schema, moment, reason)
+
+        state = self._log.publish(decide)
+        self._move(state)
+        return Receipt(state.version, 0, (), self._pin_of(state.version, state.digest))
 
     def update(
         self,
@@ -250,6 +295,16 @@ class Dataset(DatasetView):
         if state.sealed:
             msg = f"{self._place} is sealed: write to a new dataset"
             raise WindowClosed(msg)
+
+    def _rows_from(self, data: Any, schema: Schema) -> Rows:
+        """The data as rows; says so if they might fit a schema that this handle hasn't seen yet."""
+        try:
+            return rows_from(data, schema)
+        except InvalidInput as error:
+            if self._state.schema is None or in_force(self._log.head()) in (None, schema):
+                raise
+            told = f"another came into force after version {self.version}, which this handle is at: refresh() and try again"
+            raise InvalidInput((*error.problems, Problem("schema", told))) from error
 
     def _schema_for(self, window: str | None, given: Schema | None) -> Schema:
         """The schema of the rows to add: the dataset's own, or in a dataset of several series that of the series."""

@@ -3,13 +3,15 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from arraystore.commit import Commit
 from arraystore.errors import InvalidInput
+from arraystore.record import WINDOW_LENGTHS
+from layouts.schema import Schema
 
 HOST = socket.gethostname()
 
@@ -22,8 +24,18 @@ class Draft:
     pieces: Sequence[bytes] = ()
 
 
-def draft_commit(operation: str, role: str, *, dataset: str = "", clock: Callable[[], int] = time.time_ns, **fields: object) -> Commit:
-    """A commit with who, where and when filled in; the log completes number, chain and running time."""
+def draft_commit(
+    operation: str,
+    role: str,
+    *,
+    dataset: str = "",
+    schemas: Iterable[Schema] = (),
+    requires: Iterable[str] = (),
+    clock: Callable[[], int] = time.time_ns,
+    **fields: object,
+) -> Commit:
+    """A commit with who, where, when and what must be known to read it filled in; the log completes number, chain and running time."""
+    schemas = tuple(schemas)
     return Commit(
         version=0,
         dataset=dataset,
@@ -35,6 +47,8 @@ def draft_commit(operation: str, role: str, *, dataset: str = "", clock: Callabl
         process=str(os.getpid()),
         time=clock(),
         running_time=0,
+        schemas=schemas,
+        requires=(*requires, *([WINDOW_LENGTHS] if any(schema.earlier_windows for schema in schemas) else [])),
         **fields,  # type: ignore[arg-type]
     )
 

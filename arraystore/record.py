@@ -12,7 +12,8 @@ from arraystore.errors import Corrupt, InvalidInput, Unsupported
 
 FIRST_LINE_LIMIT_BYTES = 200
 HEADER_LIMIT_BYTES = 64 << 20
-KNOWN_FEATURES: frozenset[str] = frozenset()
+WINDOW_LENGTHS = "window-lengths"  # windows had other lengths before (FORMAT.md section 5)
+KNOWN_FEATURES = frozenset({WINDOW_LENGTHS})
 BODY_LIMIT_BYTES = 1 << 30
 ALIGNMENT_BYTES = 8
 

@@ -8,6 +8,7 @@ from arraystore import arguments
 from arraystore.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, window_span
 from arraystore.arguments import TimeLike
 from arraystore.commit import Pin
+from arraystore.diff import Diff, compare
 from arraystore.errors import InvalidInput, NotFound, Problem
 from arraystore.execution import ExecutionSurface
 from arraystore.experiments import ExperimentsSurface
@@ -183,6 +184,10 @@ class Store:
         """The dataset at exactly the version a pin names: read-only, and the same bytes for ever."""
         pin = arguments.pin(pin)
         return self.surface(pin.storage_class).open_pin(pin)
+
+    def diff(self, before: Pin, after: Pin) -> Diff:
+        """What differs between what two pins name, of one dataset or of two: whole windows, of those and the columns that they touch."""
+        return compare(self.open_pin(before).side(arguments.pin(before)), self.open_pin(after).side(arguments.pin(after)))
 
     def read(self, pin: Pin, *, threads: int | None = None) -> Frame:
         """Exactly the rows and columns a pin names."""

@@ -13,9 +13,9 @@ from arraystore.rows import Rows, concat
 from arraystore.segment import write_segments
 from arraystore.state import State
 from arraystore.storage.base import Batch
+from layouts.cuts import cut_by_window
 from layouts.schema import Order, Schema
 from layouts.times import format_time
-from layouts.windows import split_by_window
 
 PIECE_BYTES = 128 << 20
 
@@ -41,7 +41,7 @@ class _Pieces:
 
     def write(self, rows: Rows) -> None:
         """Write a piece, as a segment per window it touches."""
-        for window, place in split_by_window(rows.schema.window, rows.arrays[rows.schema.axis]):
+        for window, place in cut_by_window(rows.schema, rows.arrays[rows.schema.axis]):
             part = rows.slice(place.start, place.stop) if isinstance(place, slice) else rows.take(place)
             entries = write_segments(
                 self.batch,

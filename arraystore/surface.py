@@ -24,6 +24,7 @@ from arraystore.notices import Notices
 from arraystore.place import Place, require
 from arraystore.state import State
 from arraystore.storage.base import Storage
+from arraystore.tombstone import deletion_draft, gone
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.codecs import Profile, group_metadata
@@ -78,8 +79,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         log = self._log(place.key)
         state = log.head()
         if not state.alive:
-            msg = f"{place} was deleted in version {state.version}"
-            raise NotFound(msg)
+            raise gone(log, state)
         return Dataset(place, log, state, self._check_pins)
 
     def __contains__(self, key: object) -> bool:
@@ -182,9 +182,13 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         *,
         profile: Profile | str = Profile.DENSE,
         attributes: Mapping[str, Any] | None = None,
+        supersedes: Pin | None = None,
         exist_ok: bool = False,
     ) -> Dataset:
         """Make a dataset: version 1 states its schema and is durable when this returns.
+
+        `supersedes` names the version of another dataset that this one takes the place of, as when a schema changes in a way that no
+        dataset can; it becomes an input of the first commit, and the attribute `supersedes`.
 
         Raises
         ------
@@ -196,6 +200,10 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             parse_schema(schema)  # type: ignore[arg-type]
         profile = _profile(profile)
         told = arguments.json_object(attributes, "attributes")
+        before = () if supersedes is None else (arguments.pin(supersedes, "supersedes"),)
+        if before:
+            told |= arguments.json_object({"supersedes": msgspec.to_builtins(before[0])}, "supersedes")
+        self._check_pins(before)
         self._refuse_case_twin(place)
         self._write_birth(place)
         log = self._log(place.key)
@@ -212,6 +220,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
                 schema=None if schema is None else 0,
                 profile=profile.value,
                 attributes=told,
+                inputs=before,
             )
             return Draft(commit)
 
@@ -224,6 +233,25 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             self._refuse_other(place, state, schema, profile)
             log.make_durable()
         return Dataset(place, log, state, self._check_pins)
+
+    def delete(self, key: Key, *, reason: str) -> int:
+        """Delete a dataset: its last commit says who did it, when and why, and is durable when this returns; its version comes back.
+
+        Nothing on disk goes: pins of what it was still read. Handles of it write no more. `create` makes another dataset in its place,
+        which goes on counting versions.
+        """
+        place = self._place(key, Action.DELETE)
+        reason = arguments.text(reason, "reason", empty=False)
+        log = self._log(place.key)
+
+        def decide(state: State) -> Draft:
+            if not state.alive:
+                raise gone(log, state)
+            return deletion_draft(self._role.value, reason)
+
+        log.head()  # NotFound where there is none
+        self._catalog.note_deletion(place.path)
+        return log.publish(decide).version
 
     def _refuse_other(self, place: Place, state: State, schema: Schema | None, profile: Profile) -> None:
         present = None if state.schema is None else state.schemas[state.schema]

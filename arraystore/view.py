@@ -10,6 +10,7 @@ from arraystore import arguments
 from arraystore.arguments import TimeLike
 from arraystore.artifacts import Artifact
 from arraystore.commit import Pin
+from arraystore.diff import Diff, Side, compare
 from arraystore.errors import InvalidInput, NotFound
 from arraystore.frame import Frame
 from arraystore.log import Log
@@ -210,8 +211,8 @@ class DatasetView:
         Returns
         -------
         Frame
-            With `pin`, which says exactly which bytes these are; where a range is of another clock than the axis, or of one series
-            of several, those of the whole version; and always of all instruments.
+            With `pin`, which says exactly which bytes these are; where a range is of another clock than the axis, those of the whole
+            version or window; of one series of several, those of all; and always of all instruments.
         """
         self._place.require(Action.READ)
         span, threads = arguments.bounds(start, end), arguments.threads(threads)
@@ -231,19 +232,34 @@ class DatasetView:
         parts = load_parts(self._log, self._state, *map(self._state.window, touched))
         return read(self._place.storage, parts, schema, selection, columns=columns, threads=threads).reorder(columns)
 
-    def _pinned(self, span: Span, clock: str, window: str | None) -> Span:
-        """The range on the axis clock that holds what was read."""
-        if self._state.schema is None or clock != self.schema.axis:
+    def _pinned(self, span: Span, clock: str | None, window: str | None) -> Span:
+        """The range on the axis clock that holds what was read, by the axis clock (None) or another."""
+        if self._state.schema is None:
             return None, None
+        if clock not in (None, self.schema.axis):
+            span = None, None
         if window is None or window == "whole":
             return span
         whole = parse_window(window)
         start = whole.start if span[0] is None else max(span[0], whole.start)
         return start, max(start, whole.stop if span[1] is None else min(span[1], whole.stop))
 
-    def pin(self, start: TimeLike | None = None, end: TimeLike | None = None, columns: Iterable[str] = ()) -> Pin:
-        """What names this version, a range of it on the axis clock, and columns of it, for good."""
+    def pin(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        columns: Iterable[str] = (),
+        *,
+        window: str | None = None,
+    ) -> Pin:
+        """What names this version, a range of it on the axis clock (of `window`: its own), and columns of it, for good.
+
+        A series of several has no range of its own: a pin is of all of them.
+        """
         first, last = arguments.bounds(start, end)
+        if window is not None:
+            self._window(window)
+            first, last = self._pinned((first, last), None, window)
         names = arguments.texts((columns,) if isinstance(columns, str) else columns, "columns")
         if names and self._state.schema is not None:
             names = arguments.columns(self.schema, names)
@@ -257,6 +273,29 @@ class DatasetView:
             end=last,
             columns=names,
         )
+
+    def diff(self, before: int | TimeLike | Pin, after: int | TimeLike | Pin | None = None) -> Diff:
+        """What changed from one version to another (by default this one), each given as `at` takes it, or as a pin of this dataset.
+
+        Of a pin, its version counts, and which columns and windows it touches.
+        """
+        self._place.require(Action.READ)
+        return compare(self._side(before), self._side(self.pin() if after is None else after))
+
+    def _side(self, given: int | TimeLike | Pin) -> Side:
+        if isinstance(given, Pin):
+            pin = arguments.pin(given)
+            state = self._log.at(pin.version)
+            if (pin.storage_class, pin.key, pin.dataset, pin.digest) != (self.storage_class, self.key, state.dataset, state.digest):
+                msg = f"the pin is of version {pin.version} of dataset {pin.dataset}, digest {pin.digest}, and not of {self._place}"
+                raise NotFound(f"{msg}: use store.diff for pins of two datasets")
+            return Side(self._log, state, pin)
+        view = self.at(given)
+        return Side(self._log, view._state, view.pin())  # noqa: SLF001 - another of its kind
+
+    def side(self, pin: Pin) -> Side:
+        """This version as one side of a comparison; for the store."""
+        return Side(self._log, self._state, pin)
 
     def make_durable(self) -> None:
         """Make the version this handle sees durable, which a reader that builds on it must do first."""

@@ -1,7 +1,7 @@
 """How rows become a version: plan by window, write segments, publish; again if another writer changed the ground."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -9,7 +9,8 @@ import numpy as np
 
 from arraystore.commit import Interval, Pin, SegmentEntry, WindowChange
 from arraystore.draft import Draft, draft_commit
-from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, NotFound, WindowClosed
+from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, WindowClosed
+from arraystore.evolution import in_force, settle
 from arraystore.log import Log
 from arraystore.parts import load_parts
 from arraystore.reader import Selection, read
@@ -17,14 +18,16 @@ from arraystore.rows import Rows, concat
 from arraystore.segment import write_segments
 from arraystore.state import State, WindowState
 from arraystore.tail import encode_tail
+from arraystore.tombstone import gone
 from layouts.chunking import TAIL_BYTES, TAIL_COUNT, TAIL_TOTAL_BYTES
+from layouts.cuts import cut_by_window, window_of, windows_of
 from layouts.schema import Order, Schema
 from layouts.times import format_time
-from layouts.windows import split_by_window, window_at, windows_between
 
 WINDOWS_LIMIT = 250_000  # of one commit: more days than times can name
 REPLANS_BEFORE_LOCKING = 2
 REPLANS = 20
+WITHDRAWN = "withdrawn"  # the attribute of a window that was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,7 @@ class WindowPlan:
     coverage: tuple[Interval, ...]
     completeness: str | None
     schema_number: int
+    attributes: Mapping[str, Any]
 
     @property
     def ground(self) -> tuple[object, ...]:
@@ -91,6 +95,12 @@ def schema_number(state: State, schema: Schema) -> int:
     return len(state.schemas)
 
 
+def settled(state: State, request: Request) -> Request:
+    """The request as it is to be carried out on a state: its rows have the schema in force there."""
+    rows = settle(state, request.rows, request.window, request.written)
+    return request if rows is request.rows else replace(request, rows=rows)
+
+
 def plan(state: State, request: Request) -> tuple[WindowPlan, ...]:
     """Which windows the request touches and how. Pure; raises where the state forbids it."""
     if state.sealed:
@@ -103,7 +113,7 @@ def plan(state: State, request: Request) -> tuple[WindowPlan, ...]:
 def _plan_of_tails(state: State, request: Request) -> tuple[WindowPlan, ...] | None:
     """The plan, if nothing but tails would be written; None otherwise, and where the state, perhaps an old one, forbids it."""
     try:
-        plans = plan(state, request)
+        plans = plan(state, settled(state, request))
     except ArrayStoreError:
         return None
     return plans if all(planned.as_tail for planned in plans) else None
@@ -133,18 +143,18 @@ def _pieces(state: State, request: Request) -> _Pieces:
 def _by_time(state: State, request: Request) -> _Pieces:
     """Rows cut at window bounds, and so is the coverage."""
     rows = request.rows
-    schema = rows.schema if rows is not None else state.schemas[state.schema or 0]
+    schema = rows.schema if rows is not None else in_force(state) or state.schemas[0]
     pieces: _Pieces = {}
     if rows is not None and rows.count:
-        for window, place in split_by_window(schema.window, rows.arrays[schema.axis]):
+        for window, place in cut_by_window(schema, rows.arrays[schema.axis]):
             pieces[window.name] = (rows.slice(place.start, place.stop) if isinstance(place, slice) else rows.take(place), ())
     pieces |= dict.fromkeys(request.written, (None, ()))
     for start, stop in request.coverage:
-        first = window_at(schema.window, start)
+        first = window_of(schema, start)
         if (stop - start) // (first.stop - first.start) > WINDOWS_LIMIT:
             told = f"{format_time(start)} to {format_time(stop)} touches more than {WINDOWS_LIMIT} windows"
             raise InvalidInput(f"{told}: cover less at once", "coverage")
-        for window in windows_between(schema.window, start, stop):
+        for window in windows_of(schema, start, stop):
             part, known = pieces.get(window.name, (None, ()))
             pieces[window.name] = (part, (*known, (max(start, window.start), min(stop, window.stop))))
     return pieces
@@ -162,6 +172,10 @@ def _plan_window(state: State, request: Request, name: str, rows: Rows | None, c
         raise WindowClosed(msg)
     ready = request.written.get(name, ())
     has_rows = rows is not None and rows.count > 0
+    refilled = (has_rows or bool(ready)) and WITHDRAWN in before.attributes and not replacing
+    if refilled and not request.reopen:
+        told = f"was withdrawn in version {before.version} ({before.attributes[WITHDRAWN]})"
+        raise WindowClosed(f"window {name} {told}: pass reopen=True to fill it again, or replace it")
     reopened = (has_rows or bool(ready)) and not replacing and before.completeness == "complete"
     completeness = request.completeness or ("open" if reopened else None)
     tails = () if replacing else before.tails
@@ -179,6 +193,7 @@ def _plan_window(state: State, request: Request, name: str, rows: Rows | None, c
         coverage=coverage,
         completeness=completeness,
         schema_number=_schema_number(state, rows, tails),
+        attributes={WITHDRAWN: None, **request.window_attributes} if refilled else request.window_attributes,
     )
 
 
@@ -186,6 +201,8 @@ def _schema_number(state: State, rows: Rows | None, tails: Sequence[SegmentEntry
     """The schema a window's new segment will have: that of the rows, or of the tails that are folded by themselves."""
     if rows is not None:
         return schema_number(state, rows.schema)
+    if state.schema is not None:
+        return state.schema
     return tails[-1].schema if tails else 0
 
 
@@ -221,7 +238,7 @@ class Writer:
             self.refuse_another(state)
             if _is_done(state, request):
                 return self._log.publish(lambda _: None, locked=locked), None
-            plans = plan(state, request)
+            plans = plan(state, settled(state, request))
             written = {planned.window: entries for planned, entries in self._write(state, plans)}
 
         done = False
@@ -232,10 +249,11 @@ class Writer:
             done = _is_done(now, request)
             if done:
                 return None
-            current = plan(now, request)
+            ours = settled(now, request)
+            current = plan(now, ours)
             if [planned.ground for planned in current] != [planned.ground for planned in plans]:
                 raise _GroundMoved
-            return _draft(now, request, current, written)
+            return _draft(now, ours, current, written)
 
         after = self._log.publish(decide, locked=locked)
         return after, None if done else tuple(planned.window for planned in plans)
@@ -243,8 +261,7 @@ class Writer:
     def refuse_another(self, state: State) -> None:
         """Raise unless this is still the dataset that the writer was made for."""
         if not state.alive or state.dataset != self._dataset:
-            msg = f"{self._log.prefix}: dataset {self._dataset} was deleted: open what is there now, or create it again"
-            raise NotFound(msg)
+            raise gone(self._log, state, self._dataset)
 
     def _write(self, state: State, plans: Sequence[WindowPlan]) -> list[tuple[WindowPlan, list[SegmentEntry]]]:
         """Write the planned segments, durable before this returns."""
@@ -267,7 +284,7 @@ class Writer:
         if not planned.absorbed:
             assert planned.rows is not None
             return planned.rows
-        schema = planned.rows.schema if planned.rows is not None else state.schemas[planned.absorbed[-1].schema]
+        schema = planned.rows.schema if planned.rows is not None else state.schemas[planned.schema_number]
         parts = load_parts(self._log, state, WindowState(window=planned.window, segments=planned.absorbed))
         tails = read(self._log.storage, parts, schema, Selection())
         rows = tails if planned.rows is None else concat([tails, planned.rows])
@@ -310,7 +327,7 @@ def _draft(state: State, request: Request, plans: Sequence[WindowPlan], written:
                 tail=tail,
                 coverage=planned.coverage,
                 completeness=planned.completeness,
-                attributes=dict(request.window_attributes),
+                attributes=dict(planned.attributes),
                 reset=request.replaces is not None,
             )
         )

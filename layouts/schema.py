@@ -13,7 +13,7 @@ import numpy as np
 from layouts.columnrules import NAME_LIMIT, column_problems, json_problems, name_problems
 from layouts.columns import DTYPES, Clock, Column, Kind, coerce_member
 from layouts.problems import InvalidInput, Problem
-from layouts.windows import WindowLength
+from layouts.windows import WindowLength, window_change_problems
 
 __all__ = [
     "DTYPES",
@@ -70,7 +70,8 @@ class ArraySpec(msgspec.Struct, frozen=True, kw_only=True):
 class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """The columns of a dataset, which of them is the axis clock, the order of rows, and how long a time window is.
 
-    Left out: axis `time`, time order, windows of a day. The axis column's clock is `axis`. Nothing is checked here:
+    Left out: axis `time`, time order, windows of a day. The axis column's clock is `axis`. `earlier_windows` has the lengths that
+    windows had before, each with the moment until which; a dataset's `evolve` fills it in. Nothing is checked here:
     `validate_schema` tells every problem, `parse_schema` raises with them.
     """
 
@@ -78,6 +79,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
     axis: str = msgspec.field(default_factory=lambda: "time")  # factories, because plain defaults aren't written
     order: Order = msgspec.field(default_factory=lambda: Order.TIME)
     window: WindowLength = msgspec.field(default_factory=lambda: WindowLength.DAY)
+    earlier_windows: tuple[tuple[WindowLength, int], ...] = ()
     attributes: dict[str, Any] = {}
     columns: tuple[Column, ...]
 
@@ -175,6 +177,8 @@ def _problems(schema: Any) -> Iterator[Problem]:
         yield Problem(where, f"the order {schema.order!r} isn't one of {', '.join(Order)}")
     if not isinstance(schema.window, WindowLength):
         yield Problem(where, f"the window {schema.window!r} isn't one of {', '.join(WindowLength)}")
+    elif schema.earlier_windows:
+        yield from window_change_problems(schema.earlier_windows, schema.window, where)
     if isinstance(schema.attributes, dict):
         yield from json_problems(schema.attributes, f"{where} attributes")
     else:

@@ -127,15 +127,42 @@ def split_by_window(length: WindowLength, times: np.ndarray) -> list[tuple[Windo
     """
     if not times.size:
         return []
-    first, last = int(times.min()), int(times.max())
-    if first < AXIS_MIN or last >= AXIS_MAX:
-        row = int(np.argmax((times < AXIS_MIN) | (times >= AXIS_MAX)))
-        raise InvalidInput(_outside(f"row {row}", int(times[row])))
+    first, last = check_times(times)
     if last in (window := window_at(length, first)):
         return [(window, slice(0, times.size))]
     if bool((times[1:] >= times[:-1]).all()):
         return _split_sorted(length, times)
     return _split_any(length, times)
+
+
+def check_times(times: np.ndarray) -> tuple[int, int]:
+    """The smallest and the largest of some axis times; `InvalidInput` names the first row that no window can hold."""
+    first, last = int(times.min()), int(times.max())
+    if first < AXIS_MIN or last >= AXIS_MAX:
+        row = int(np.argmax((times < AXIS_MIN) | (times >= AXIS_MAX)))
+        raise InvalidInput(_outside(f"row {row}", int(times[row])))
+    return first, last
+
+
+def window_change_problems(earlier: Any, latest: WindowLength, where: str) -> Iterator[Problem]:
+    """Why windows can't have had these lengths, each until a moment, before the latest: `[(length, until), …]`."""
+    shaped = isinstance(earlier, tuple) and all(isinstance(each, tuple) and len(each) == 2 for each in earlier)
+    if not shaped or not all(each[0] in tuple(WindowLength) and type(each[1]) is int for each in earlier):
+        yield Problem(where, f"earlier windows are {earlier!r}, and must be (length, until) each, until in int ns since 1970")
+        return
+    lengths = [WindowLength(length) for length, _ in earlier] + [latest]
+    before = AXIS_MIN
+    for (_, until), old, new in zip(earlier, lengths, lengths[1:], strict=False):
+        if WindowLength.WHOLE in (old, new) or old == new:
+            yield Problem(where, f"windows of {old!s} can't be followed by windows of {new!s}: take two of hour, day, month, year")
+        elif not before < until < AXIS_MAX:
+            told = f"the length of windows changes at {until}, not after {format_time(before)}"
+            yield Problem(where, f"{told} and before {format_time(AXIS_MAX)}: choose a moment between")
+        elif any(window_at(length, until).start != until for length in (old, new)):
+            longer = max((window_at(length, until) for length in (old, new)), key=lambda window: window.stop - window.start)
+            told = f"no window of {longer.length} begins at {format_time(until)}, where windows of {old} are to become ones of {new}"
+            yield Problem(where, f"{told}: choose {format_time(longer.start)} or {format_time(longer.stop)}")
+        before = max(before, until)
 
 
 def _split_sorted(length: WindowLength, times: np.ndarray) -> list[tuple[Window, slice | np.ndarray]]:

@@ -22,8 +22,8 @@ from arraystore.ingest.sources import digest_of
 from arraystore.rows import Rows
 from arraystore.store import Store
 from layouts.classes import StorageClass, parse_storage_class
+from layouts.cuts import cut_by_window
 from layouts.naming import parse_key
-from layouts.windows import split_by_window
 
 type Files = Iterable[str | os.PathLike[str]] | str | os.PathLike[str]
 type State = Literal["ingested", "known", "empty", "checked"]
@@ -294,7 +294,7 @@ class _Run:
         schema = job.converter.schema
         for rows in batches:
             count += rows.count
-            windows |= {window.name for window, _ in split_by_window(schema.window, rows.arrays[schema.axis])}
+            windows |= {window.name for window, _ in cut_by_window(schema, rows.arrays[schema.axis])}
         if job.dataset is not None and not self.target.options["reopen"]:
             closed = [
                 name for name in sorted(windows & set(job.dataset.windows())) if job.dataset.manifest(name).completeness == "complete"
