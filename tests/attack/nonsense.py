@@ -365,7 +365,7 @@ def schema_cases() -> Iterator[tuple[str, Call]]:
     yield "create profile", lambda s: s.quality.canonical.create(("a", "b", "c"), TRADES, profile="zip")
     yield "create again", lambda s: s.quality.canonical.create(KEY, TRADES)
     yield "create as another", lambda s: s.quality.canonical.create(KEY, TIMED, exist_ok=True)
-    for value in (5, None, (), ("a",), ("a", "b", "c", "d"), ("a", "b", 5), ["a", "b", None], b"a/b/c", "a/b", {"a": 1}, object()):
+    for value in (5, None, (), ("a",), ("a", "b", "c", "d"), ("a", "b", 5), ["a", "b", None], b"a/b/c", "a/b", {"a": 1}, Opaque()):
         yield f"key {value!r:.30}", lambda s, v=value: s.quality.canonical.create(v, TRADES)
         yield f"open {value!r:.30}", lambda s, v=value: s.quality.canonical[v]
 
