@@ -23,16 +23,19 @@ MESSAGES |= {f"ohlcv-{unit}": "OHLCVMsg" for unit in ("1s", "1m", "1h", "1d")}
 
 def read_dbn(stream: Stream, member: Member, wanted: tuple[Source, ...]) -> Iterator[Batch]:
     """The records of a DBN file, zstd-compressed or not; times are uint64 and prices int64 of 1e-9, as they are there."""
-    dtype, where = _record_type(stream, member)
+    dtype = _record_type(stream, member)
     names = tuple(dtype.names or ())
     places = resolve(names, wanted, member.label)
-    pending, done = b"", 0
+    pending, done, kind = b"", 0, None
     while data := stream.read(BATCH_RECORDS * dtype.itemsize):
         pending += data
         count = len(pending) // dtype.itemsize
         records = np.frombuffer(pending, dtype, count)
         pending = pending[count * dtype.itemsize :]
-        wrong = np.flatnonzero((records["length"].astype(int) * 4 != dtype.itemsize) | (records["rtype"] != where(records)))
+        if not count:
+            continue
+        kind = records["rtype"][0] if kind is None else kind
+        wrong = np.flatnonzero((records["length"].astype(int) * 4 != dtype.itemsize) | (records["rtype"] != kind))
         if len(wrong):
             what = "isn't a record of the file's schema: files of several kinds of records must be split first"
             raise InvalidInput(Problem(f"{member.label} record {done + int(wrong[0]) + 1}", what))
@@ -43,8 +46,8 @@ def read_dbn(stream: Stream, member: Member, wanted: tuple[Source, ...]) -> Iter
         raise InvalidInput(Problem(member.label, what))
 
 
-def _record_type(stream: Stream, member: Member) -> tuple[np.dtype[Any], Any]:
-    """How a record lies in the file, and what its type must be: that of the first."""
+def _record_type(stream: Stream, member: Member) -> np.dtype[Any]:
+    """How a record lies in the file."""
     library = databento_dbn()
     start = _exactly(stream, PREFIX)
     if start[:3] != b"DBN" or len(start) < PREFIX:
@@ -57,7 +60,7 @@ def _record_type(stream: Stream, member: Member) -> tuple[np.dtype[Any], Any]:
     fields = list(getattr(library, MESSAGES[schema])._dtypes)  # noqa: SLF001 - also what the vendor's own reader goes by
     if metadata.ts_out:
         fields.append(("ts_out", "u8"))
-    return np.dtype(fields), lambda records: records["rtype"][0]
+    return np.dtype(fields)
 
 
 def databento_dbn() -> ModuleType:

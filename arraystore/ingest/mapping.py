@@ -84,6 +84,13 @@ class ColumnRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return tuple(name for name, what in given.items() if what is not None)
 
 
+def _with_pairs(column: Any) -> Any:
+    """A column as its Struct has it: the vocabulary, which a table says, as pairs."""
+    if isinstance(column, dict) and isinstance(column.get("vocabulary"), dict):
+        return {**column, "vocabulary": list(column["vocabulary"].items())}
+    return column
+
+
 class Mapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How files of one kind become rows. A value: `digest` names it, and is part of what makes a repeated file known."""
 
@@ -148,7 +155,11 @@ def _from_file(path: Path) -> tuple[str, Mapping]:
 
 def parse_mapping(given: AnyMapping[str, Any], where: str) -> Mapping:
     """The mapping that a TOML document says, its fields and their types checked."""
+    document = dict(given)
+    schema = document.get("schema")
+    if isinstance(schema, dict) and isinstance(schema.get("columns"), list):
+        document["schema"] = {**schema, "columns": [_with_pairs(column) for column in schema["columns"]]}
     try:
-        return msgspec.convert(dict(given), Mapping)
+        return msgspec.convert(document, Mapping)
     except msgspec.ValidationError as error:
         raise InvalidInput(Problem(f"mapping {where!r}", f"{error}; see docs/ingest.md for what a mapping may say")) from error

@@ -155,7 +155,8 @@ def _local(rule: Rule, times: np.ndarray) -> np.ndarray:
     try:
         zoned = pc.assume_timezone(naive, spec.zone, ambiguous=CHOICES[spec.fold], nonexistent=CHOICES[spec.gap])
     except pa.ArrowInvalid as error:
-        what = f"{error}; clocks change there: say which is meant, gap = 'earlier' or 'later' for skipped times, fold for repeated ones"
+        told = " ".join(str(error).split())
+        what = f"{told}; clocks change there: say which is meant, gap = 'earlier' or 'later' for skipped times, fold for repeated ones"
         raise InvalidInput(Problem(rule.where, what)) from error
     return _nanoseconds(zoned)
 

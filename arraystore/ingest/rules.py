@@ -53,9 +53,10 @@ def rules_of(mapping: Mapping, schema: Schema, names: Names) -> tuple[Rule, ...]
     """One rule per column that the mapping fills; raises with every problem of all."""
     problems = [*_file_problems(mapping)]
     rules: list[Rule] = []
+    levels = next((column.levels for column in schema.columns if column.levels is not None), None)
     for name, spec in mapping.columns.items():
         try:
-            rules.append(_rule(schema.column(name), spec))
+            rules.append(_rule(schema.column(name), spec, levels))
         except InvalidInput as error:
             problems += error.problems
     missing = [column.name for column in schema.columns if not column.nullable and column.name not in mapping.columns]
@@ -85,7 +86,7 @@ def _file_problems(mapping: Mapping) -> Iterator[Problem]:
         yield Problem("file.optional", f"{sorted(surplus)} aren't the last of file.columns")
 
 
-def _rule(column: Column, spec: ColumnRule) -> Rule:
+def _rule(column: Column, spec: ColumnRule, levels: int | None) -> Rule:
     where = f"column {column.name!r}"
     if len(spec.origins) != 1:
         what = "comes from more than one place" if spec.origins else "comes from nowhere"
@@ -96,15 +97,15 @@ def _rule(column: Column, spec: ColumnRule) -> Rule:
             scale = Fraction(str(spec.scale))
         except (ValueError, ZeroDivisionError) as error:
             raise InvalidInput(Problem(where, f"the scale {spec.scale!r} isn't a number such as 0.01 or '1/32'")) from error
-    return Rule(column=column, spec=spec, sources=_sources(column, spec), reads=_reads(column, spec, scale), scale=scale)
+    return Rule(column=column, spec=spec, sources=_sources(spec, levels), reads=_reads(column, spec, scale), scale=scale)
 
 
-def _sources(column: Column, spec: ColumnRule) -> tuple[Source, ...]:
+def _sources(spec: ColumnRule, levels: int | None) -> tuple[Source, ...]:
     source = spec.tally if spec.tally is not None else spec.source
     if source is None:
         return ()
-    if isinstance(source, str) and LEVEL in source and column.levels is not None:
-        return tuple(source.replace(LEVEL, str(level)) for level in range(column.levels))
+    if isinstance(source, str) and LEVEL in source and levels is not None:
+        return tuple(source.replace(LEVEL, str(level)) for level in range(levels))
     return (source,)
 
 
