@@ -85,13 +85,25 @@ class History:
 
     def _newest(self, *, publishing: bool = False) -> State:
         known = self._known
-        if known is not None and not self.storage.exists(self._key(known.version + FOLD_AHEAD)):
+        if known is not None and self._is_near(known.version):
             state = self._advance(known)
             # Above the floor nothing is missing, so what doesn't follow isn't there; and below it, what follows is void.
             # Who publishes looks at the floor after the create, which is when it counts.
             if (publishing and state is known) or self.floor() <= known.version:
                 return state
         return self._advance(self._state_at(self._find_head()))
+
+    def _is_near(self, version: int) -> bool:
+        """Whether folding commit by commit from `version` leads to the newest; nearly always one look tells."""
+        if not self.has(version + 2):
+            return True
+        self._refuse_hole(version)
+        return not self.has(version + FOLD_AHEAD)
+
+    def _refuse_hole(self, version: int) -> None:
+        """Versions are dense: where the one after `version` isn't there and the next is, a file was lost, unless retention took it."""
+        if not self.has(version + 1) and self.floor() <= version:
+            raise self._missing(version + 2, version + 1)
 
     def has(self, version: int) -> bool:
         """Whether a version is visible now."""
@@ -202,15 +214,21 @@ class History:
 
     def _find_head(self) -> int:
         """Gallop from the hint (or 1) and bisect to the last version there is; never by listing the log."""
-        low = self._start()
+        version = self._last_from(self._start())
+        while self.has(version + 2):
+            self._refuse_hole(version)
+            version = self._last_from(version + 1 if self.has(version + 1) else self._start())
+        return version
+
+    def _last_from(self, low: int) -> int:
         step = 1
-        while self.storage.exists(self._key(low + step)):
+        while self.has(low + step):
             low += step
             step *= 2
         high = low + step
         while high - low > 1:
             middle = (low + high) // 2
-            if self.storage.exists(self._key(middle)):
+            if self.has(middle):
                 low = middle
             else:
                 high = middle
