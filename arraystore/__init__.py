@@ -38,13 +38,15 @@ from arraystore.errors import (
     VersionExpired,
     WindowClosed,
 )
-from arraystore.execution import ExecutionSurface, Recovery, SequenceRange, Session
+from arraystore.execution import ExecutionSurface, SequenceRange, Session
 from arraystore.experiments import Experiment, ExperimentsSurface
 from arraystore.frame import Frame
 from arraystore.ingest import FileReport, IngestReport, ingest, shipped_mappings
 from arraystore.lineage import Dependent
 from arraystore.manifest import Manifest, Version
 from arraystore.quarantine import QuarantineCase, QuarantineSurface
+from arraystore.reconciliation import Reconciliation, reconcile
+from arraystore.recovery import Recovery
 from arraystore.roots import init_store
 from arraystore.runs import Run
 from arraystore.runtable import RunRow, RunTable
@@ -120,6 +122,7 @@ __all__ = [
     "QuarantineSurface",
     "Ragged",
     "Receipt",
+    "Reconciliation",
     "Recovery",
     "Retry",
     "Role",
@@ -147,6 +150,7 @@ __all__ = [
     "init_store",
     "open_store",
     "parse_time",
+    "reconcile",
     "schema_by_name",
     "shipped_mappings",
     "summarise",

@@ -1,6 +1,5 @@
 """The execution-records surface: sessions, whose records share one gap-free sequence."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -13,15 +12,15 @@ from arraystore.dataset import Dataset
 from arraystore.errors import Conflict, InvalidInput, NotFound
 from arraystore.frame import Frame
 from arraystore.intake import rows_from
+from arraystore.reconciliation import Reconciliation, reconcile
+from arraystore.recovery import SEQUENCE, Recovery, audit
 from arraystore.rows import Rows
 from arraystore.surface import Surface
 from arraystore.writer import Request
 from layouts.classes import Action
 from layouts.feeds import schema_by_name
-from layouts.naming import escape
+from layouts.naming import escape, is_escaped, unescape
 from layouts.schema import Schema, parse_schema
-
-SEQUENCE = "sequence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +29,6 @@ class SequenceRange:
 
     first: int
     last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What a session durably holds.
-
-    `last_sequence` is 0 for none; `last_record` names the record type that has it; `rows` counts per record type; `gaps` are
-    half-open intervals of missing numbers and `repeated` numbers that occur more than once: both empty unless something is wrong.
-    """
-
-    last_sequence: int
-    last_record: str | None
-    rows: Mapping[str, int]
-    gaps: tuple[tuple[int, int], ...]
-    repeated: tuple[int, ...]
 
 
 class ExecutionSurface(Surface):
@@ -60,6 +44,17 @@ class ExecutionSurface(Surface):
         """
         self._place((kind, session_id, "session"), Action.READ)
         return Session(self, kind, session_id)
+
+    def sessions(self, kind: str | None = None) -> list[tuple[str, str]]:
+        """Kind and name of every session that the role may read, sorted; of one kind if given."""
+        keys = self.find() if kind is None else self.find((escape(arguments.text(kind, "kind")), "*", "*"))
+        return sorted({(key[0], key[1]) for key in keys})
+
+    def names(self, kind: str, session_id: str) -> list[str]:
+        """Names that records of a session may have: one look, however many commits there are; for `Session`."""
+        self._place((kind, session_id, "session"), Action.READ)
+        found = self._storage.list(f"{escape(kind)}/{escape(session_id)}").prefixes
+        return [unescape(name) for name in found if is_escaped(name)]
 
 
 class Session:
@@ -95,19 +90,21 @@ class Session:
         return self._surface[self.kind, self.session_id, record].read(*args, **options)
 
     def recover(self) -> Recovery:
-        """Read the session back: what is durable, and the next number after it."""
+        """Read the session back, to go on with it: what is durable, the last record, and the next number after it."""
         self._datasets = {record: self._surface[self.kind, self.session_id, record] for record in self.records()}
         for dataset in self._datasets.values():
             dataset.make_durable()
-        numbers = {record: np.asarray(dataset.read(columns=[SEQUENCE])[SEQUENCE]) for record, dataset in self._datasets.items()}
-        merged = np.sort(np.concatenate([np.empty(0, np.uint64), *numbers.values()]).astype(np.int64))
-        last = int(merged[-1]) if merged.size else 0
-        self._next = last + 1
-        steps = np.diff(merged, prepend=0)
-        gaps = tuple((int(merged[row] - steps[row] + 1), int(merged[row])) for row in np.flatnonzero(steps > 1))
-        repeated = tuple(int(number) for number in np.unique(merged[steps == 0]))
-        holder = next((record for record, held in numbers.items() if last and last in held), None)
-        return Recovery(last, holder, {record: int(held.size) for record, held in numbers.items()}, gaps, repeated)
+        found = audit(self._datasets)
+        self._next = found.last_sequence + 1
+        return found
+
+    def audit(self) -> Recovery:
+        """As `recover`, to look only: for who reads a session that another process writes."""
+        return audit({record: self._surface[self.kind, self.session_id, record] for record in self.records()})
+
+    def reconcile(self, record: str = "fills") -> Reconciliation:
+        """The fills that count once busts and corrections are applied; see `reconcile`. The records stay as they are."""
+        return reconcile(self.read(record))
 
     def append(self, record: str, data: Any, schema: Schema | None = None) -> SequenceRange:
         """Add rows of one kind, durable when this returns; the session gives them their `sequence`.
@@ -168,9 +165,12 @@ class Session:
         return present
 
     def _refuse_strangers(self) -> None:
-        for record in self.records():
+        """One look at what there is, and one at each kind of records: never more, however long the session is."""
+        for record in self._surface.names(self.kind, self.session_id):
             known = self._datasets.get(record)
-            if not (known.is_newest() if known is not None else self._surface[self.kind, self.session_id, record].rows == 0):
+            if known is None:
+                self._present(record)
+            elif not known.is_newest():
                 raise self._conflict(record)
 
     def _conflict(self, record: str) -> Conflict:

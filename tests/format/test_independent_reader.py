@@ -64,7 +64,8 @@ def test_it_reads_what_was_told_at_every_version(store: Store, expected: Expecte
     dataset = store.dataset(expected.name, expected.key)
     for state, version in zip(states(dataset), expected.versions, strict=True):
         assert state.writers == version["writers"]
-        assert {name: value for name, value in state.attributes.items() if name not in {"started", "ended", "owner"}} == version["attributes"]
+        told = {name: value for name, value in state.attributes.items() if name not in {"started", "ended", "owner"}}
+        assert told == version["attributes"]
         for window, wanted in version["windows"].items():
             found = state.windows[on_disk(state, window)]
             lineage = [[pin["class"], pin["key"], pin["version"]] for pin in found.lineage]
