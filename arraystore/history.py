@@ -269,7 +269,10 @@ class History:
 
     def _base(self, pointer: tuple[int, str] | None, floor: Floor) -> State:
         """The state to fold from: the checkpoint pointed to, or an older one where that is damaged."""
-        birth = self._birth()
+        try:
+            birth = self._birth()
+        except NotFound as error:
+            raise Corrupt(f"{self.prefix}/zarr.json: is missing, though there is a log: restore it from a replica") from error
         while pointer is not None and pointer[0] > floor.floor:
             base = self._load(pointer)
             if base is not None:
