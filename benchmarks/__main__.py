@@ -9,9 +9,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import size
+from benchmarks import ingest, size
 
-CASES = {"size": size}
+CASES: dict[str, Any] = {"ingest": ingest, "size": size}
 
 
 @click.command()
@@ -22,19 +22,19 @@ def main(cases: tuple[str, ...], scale: str, path: Path | None) -> None:
     """Run the cases (all by default) and print one table each."""
     results: dict[str, list[dict[str, Any]]] = {}
     for name in cases or sorted(CASES):
-        sizes = CASES[name].run(small=scale == "small")
-        results[name] = [asdict(each) | {"ratio": each.ratio} for each in sizes]
-        _print(CASES[name].__doc__ or name, sizes)
+        measured = CASES[name].run(small=scale == "small")
+        results[name] = [asdict(each) | {"ratio": each.ratio} for each in measured]
+        _print(CASES[name], measured)
     if path is not None:
         path.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _print(title: str, sizes: list[size.Size]) -> None:
-    table = Table("data", "contestant", title=title, title_justify="left")
-    for heading in ("rows", "bytes", "times smaller"):
+def _print(case: Any, measured: list[Any]) -> None:
+    table = Table("data", "contestant", title=case.__doc__, title_justify="left")
+    for heading in case.COLUMNS:
         table.add_column(heading, justify="right")
-    for each in sizes:
-        table.add_row(each.data, each.contestant, f"{each.rows:,}", f"{each.bytes:,}", f"{each.ratio:.2f}")
+    for each in measured:
+        table.add_row(each.data, each.contestant, *(cell(each) for cell in case.COLUMNS.values()))
     Console().print(table)
 
 

@@ -13,6 +13,12 @@ from arraystore.demo.captures import inspect_captures
 from arraystore.demo.recording import record
 from benchmarks.data import Quotes, captures, xauusd
 
+COLUMNS = {
+    "rows": lambda size: f"{size.rows:,}",
+    "bytes": lambda size: f"{size.bytes:,}",
+    "times smaller": lambda size: f"{size.ratio:.2f}",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
