@@ -162,6 +162,17 @@ def test_labels_of_several_segments_are_matched_by_name_not_by_code():
     assert {found.labels["instrument"][code] for code in found.arrays["instrument"].tolist()} == {"ETH"}
 
 
+def test_a_null_among_rows_of_one_label_has_none():
+    schema = Schema(name="s", order="arrival", columns=(SCHEMA.columns[0], Column(name="instrument", kind="dictionary", nullable=True)))
+    valid = np.array([True, False, True])
+    arrays = {"time": np.arange(3), "instrument": np.array([0, -1, 0], np.int32), "instrument_valid": valid}
+    rows = Rows(schema=schema, count=3, arrays=arrays, labels={"instrument": ("BTC",)})
+    storage = MemoryStorage()
+    for part in (segment_part(storage, rows), tail_part(rows)):
+        found = read(storage, [part], schema, Selection(labels=("instrument", frozenset({"BTC"}))))
+        assert found.arrays["time"].tolist() == [0, 2]
+
+
 def test_a_code_without_a_label_is_damage_also_where_it_is_only_looked_at(monkeypatch):
     storage = MemoryStorage()
     part = segment_part(storage, ticks([0, 1, 0], ("BTC", "ETH")))

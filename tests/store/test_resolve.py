@@ -131,6 +131,14 @@ def test_of_names_known_at_once_the_last_row_counts_whichever_dataset_has_it(ope
     assert uid(store, "X", "2021-01-01") == "third", "names that are appended are seen"
 
 
+def test_a_revised_name_counts_as_known_when_it_was_revised(open_as: OpenAs) -> None:
+    store = open_as("data-quality")
+    tell(store, [("a", "venue", "X", "2020-01-01", None, "2020-01-01"), ("b", "venue", "X", "2020-06-01", None, "2020-06-01")])
+    assert uid(store, "X", "2021-01-01") == "b"
+    tell(store, [("a", "venue", "X", "2020-01-01", "2022-01-01", "2020-09-01")])
+    assert [uid(store, "X", at) for at in ("2021-01-01", "2022-01-01")] == ["a", "b"]
+
+
 def test_a_name_can_be_taken_back(open_as: OpenAs) -> None:
     store = open_as("data-quality")
     tell(store, [("a", "venue", "X", "2020-01-01", None, "2020-01-01"), ("a", "venue", "X", "2020-01-01", "2020-01-01", "2020-03-01")])
@@ -167,6 +175,18 @@ def test_a_definition_is_the_one_that_held_then_as_was_known(open_as: OpenAs, st
     unknown = store.resolve("LUNAUSDT", venue="venue", at="2021-03-01", known_at="2021-02-19").definition
     assert unknown is not None
     assert unknown["price_increment"] == 0.01
+
+
+def test_of_definitions_in_several_datasets_the_one_known_last_counts(open_as: OpenAs) -> None:
+    store = open_as("data-quality")
+    row: dict[str, object] = {"instrument_uid": "a", "raw_symbol": "X", "valid_from": "2020-01-01", "time": "2020-01-01"}
+    other = ("venue", "instrument_definitions", "vendor")
+    define(store, {**row, "price_increment": 1.0})
+    define(store, {**row, "valid_from": "2020-03-01", "time": "2020-03-01", "price_increment": 2.0}, key=other)
+    define(store, {**row, "valid_from": "2020-06-01", "time": "2020-06-01", "price_increment": 3.0})
+    found = [store.resolve("X", venue="venue", at=at) for at in ("2020-02-01", "2020-04-01", "2020-07-01")]
+    assert [instrument.definition and instrument.definition["price_increment"] for instrument in found] == [1.0, 2.0, 3.0]
+    assert found[0].periods == (("X", arraystore.parse_time("2020-01-01"), None),), "one name throughout, however often it was defined"
 
 
 def test_without_symbology_definitions_tell_names_and_only_of_their_own_venue(open_as: OpenAs) -> None:
