@@ -50,14 +50,7 @@ class LogicalDigest:
 
     def repeat(self, times: int) -> "LogicalDigest":
         """The digest of these bytes `times` times over, in a number of steps that grows with the logarithm of `times`."""
-        result, power = LogicalDigest(), self
-        while times:
-            if times & 1:
-                result += power
-            times >>= 1
-            if times:
-                power += power
-        return result
+        return _repeated(self, times)
 
 
 def digest(array: np.ndarray) -> LogicalDigest:
@@ -78,6 +71,18 @@ def parse_digest(text: str) -> LogicalDigest:
         raise Corrupt(msg)
     length, first, second = match.groups()
     return LogicalDigest(int(length), int(first, 16), int(second, 16))
+
+
+@functools.lru_cache(maxsize=1024)  # the absent columns of a segment repeat the same few values as often
+def _repeated(digest: LogicalDigest, times: int) -> LogicalDigest:
+    result, power = LogicalDigest(), digest
+    while times:
+        if times & 1:
+            result += power
+        times >>= 1
+        if times:
+            power += power
+    return result
 
 
 def _shift(crc: int, count: int, polynomial: int) -> int:
