@@ -22,7 +22,7 @@ from arraystore.rows import Rows
 from arraystore.state import State, WindowState
 from arraystore.verify import Finding, verify_dataset
 from layouts.classes import Action
-from layouts.naming import escape, unescape
+from layouts.naming import escape, format_key, unescape
 from layouts.schema import Schema
 from layouts.times import parse_time
 from layouts.windows import parse_window
@@ -285,10 +285,13 @@ class DatasetView:
     def _side(self, given: int | TimeLike | Pin) -> Side:
         if isinstance(given, Pin):
             pin = arguments.pin(given)
+            if (pin.storage_class, pin.key) != (self.storage_class, self.key):
+                msg = f"the pin is of {pin.storage_class}/{format_key(pin.key)}, and not of {self._place}: compare pins with store.diff"
+                raise NotFound(msg)
             state = self._log.at(pin.version)
-            if (pin.storage_class, pin.key, pin.dataset, pin.digest) != (self.storage_class, self.key, state.dataset, state.digest):
-                msg = f"the pin is of version {pin.version} of dataset {pin.dataset}, digest {pin.digest}, and not of {self._place}"
-                raise NotFound(f"{msg}: use store.diff for pins of two datasets")
+            if (pin.dataset, pin.digest) != (state.dataset, state.digest):
+                found = f"version {pin.version} is {state.digest} of dataset {state.dataset}"
+                raise NotFound(f"{self._place}: {found}; the pin names {pin.digest} of {pin.dataset}")
             return Side(self._log, state, pin)
         view = self.at(given)
         return Side(self._log, view._state, view.pin())  # noqa: SLF001 - another of its kind

@@ -231,7 +231,8 @@ class Writer:
 
     def _attempt(self, request: Request, *, locked: bool) -> tuple[State, tuple[str, ...] | None]:
         # What writes no segments and isn't refused needs no newest state to plan on: publishing decides on that anyway.
-        plans = _plan_of_tails(self._log.known(), request)
+        known = self._log.known()
+        plans = _plan_of_tails(known, request) if known.alive and known.dataset == self._dataset else None
         written: dict[str, list[SegmentEntry]] = {}
         if plans is None:
             state = self._log.head()

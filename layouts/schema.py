@@ -87,6 +87,9 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
         """Turn what users type into what we mean."""
         coerce_member(self, "order", Order)
         coerce_member(self, "window", WindowLength)
+        earlier: Any = self.earlier_windows
+        if earlier and isinstance(earlier, list | tuple):
+            msgspec.structs.force_setattr(self, "earlier_windows", tuple(map(_with_length, earlier)))
         columns: Any = self.columns
         if isinstance(columns, list | tuple):
             msgspec.structs.force_setattr(self, "columns", tuple(map(self._with_axis_clock, columns)))
@@ -153,6 +156,13 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
     def null_stand_in(self, column: Column | str) -> np.generic:
         """What lies under a null of this column (in its count, for text and bytes)."""
         return (column if isinstance(column, Column) else self.column(column)).null_stand_in
+
+
+def _with_length(change: Any) -> Any:
+    """A change of windows with its length as a value, if it is one."""
+    if isinstance(change, list | tuple) and change and change[0] in tuple(WindowLength):
+        return (WindowLength(change[0]), *change[1:])
+    return change
 
 
 def validate_schema(schema: Any) -> tuple[Problem, ...]:

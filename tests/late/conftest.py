@@ -1,5 +1,5 @@
 """The stores that the tests of datasets have."""
 
-from tests.store.conftest import open_as, root, trades
+from tests.store.conftest import open_as, root
 
-__all__ = ["open_as", "root", "trades"]
+__all__ = ["open_as", "root"]
