@@ -64,8 +64,7 @@ def test_every_module_that_lists_its_names_has_them() -> None:
     assert missing == []
 
 
-def test_the_commands_are_those_of_the_documentation() -> None:
-    assert list(main.commands) == ["init", "demo", "ls", "info", "manifest", "log", "head", "verify", "ingest"]
+def test_every_command_is_made_as_the_others_are() -> None:
     assert COMMANDS.keys() == main.commands.keys()
 
 

@@ -37,7 +37,8 @@ def init(*, root: str, class_roots: tuple[str, ...], as_json: bool) -> None:
 
     Each class may have its own directory, bucket or prefix; the map is written now and never again.
     """
-    from arraystore.roots import init_store, open_store
+    from arraystore.roots import init_store
+    from arraystore.store import open_store
 
     init_store(root, roots=_parse_roots(class_roots))
     store = open_store(root, role="operations")
