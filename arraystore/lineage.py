@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,6 +13,14 @@ from arraystore.journal import mark_name
 from arraystore.record import decode_record, encode_record
 from arraystore.storage.base import Storage
 from layouts.naming import format_key
+
+
+class Beside(Protocol):
+    """Opens a place beside the class roots."""
+
+    def __call__(self, *, create: bool) -> Storage:
+        """The place; made, if asked for."""
+        ...
 
 
 class Dependent(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,16 +45,19 @@ class Dependent(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class LineageIndex:
-    """Edges from what was read to what was made of it, under `<root>/lineage`. Safe to share between threads."""
+    """Edges from what was read to what was made of it, under `<root>/lineage`. Safe to share between threads.
 
-    storage: Storage
+    `beside` opens that place, which there may not be before the first edge; with `create=True` it is made.
+    """
+
+    beside: Beside
 
     def add(self, made: Dependent) -> None:
         """Note, durably, a version and its inputs: one object for each dataset among these."""
         by_dataset: dict[tuple[str, tuple[str, ...]], list[Pin]] = {}
         for pin in made.inputs:
             by_dataset.setdefault((pin.storage_class, pin.key), []).append(pin)
-        with self.storage.batch() as batch:
+        with self.beside(create=True).batch() as batch:
             for (storage_class, key), pins in by_dataset.items():
                 data, _ = encode_record("lineage", msgspec.structs.replace(made, inputs=tuple(pins)))
                 batch.put(f"{_folder(storage_class, key)}/{made.version}-{secrets.token_hex(8)}", data)
@@ -60,34 +71,33 @@ class LineageIndex:
         """
         folder = _folder(storage_class, tuple(key))
         found: dict[tuple[str, tuple[str, ...], str, int], Dependent] = {}
-        for name in self.storage.list(folder).objects:
-            edge = self._read(f"{folder}/{name}")
+        storage = self.beside(create=False)
+        for name in storage.list(folder).objects:
+            edge = _read(storage, f"{folder}/{name}")
             if any(_matches(pin, span, versions) for pin in edge.inputs):
                 found[edge.storage_class, edge.key, edge.dataset, edge.version] = edge
         return sorted(found.values(), key=lambda edge: (edge.time, edge.storage_class, edge.key, edge.version))
 
-    def _read(self, where: str) -> Dependent:
-        try:
-            return decode_record("lineage", self.storage.get(where), Dependent, where)[0]
-        except NotFound as error:
-            msg = f"{where}: went while it was read: ask again"
-            raise Corrupt(msg) from error
-
     def rebuild(self, made: Iterable[Dependent]) -> int:
         """Note every version there is, given anew, and forget all that was noted before; returns their number."""
-        old = [
-            f"{top}/{folder}/{name}"
-            for top in self.storage.list("").prefixes
-            for folder in self.storage.list(top).prefixes
-            for name in self.storage.list(f"{top}/{folder}").objects
-        ]
+        storage = self.beside(create=True)
+        folders = [f"{top}/{folder}" for top in storage.list("").prefixes for folder in storage.list(top).prefixes]
+        old = [f"{folder}/{name}" for folder in folders for name in storage.list(folder).objects]
         count = 0
         for each in made:
             self.add(each)
             count += 1
         for key in old:
-            self.storage.delete(key)
+            storage.delete(key)
         return count
+
+
+def _read(storage: Storage, where: str) -> Dependent:
+    try:
+        return decode_record("lineage", storage.get(where), Dependent, where)[0]
+    except NotFound as error:
+        msg = f"{where}: went while it was read: ask again"
+        raise Corrupt(msg) from error
 
 
 def _folder(storage_class: str, key: tuple[str, ...]) -> str:

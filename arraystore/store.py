@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from arraystore import arguments
 from arraystore.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, window_span
@@ -18,7 +19,7 @@ from arraystore.place import require
 from arraystore.quarantine import QuarantineSurface
 from arraystore.resolving import Resolver
 from arraystore.roots import Opener, StoreAttributes, check_class_root, class_url, decode_attributes, init_store, locate
-from arraystore.storage import open_storage
+from arraystore.storage import MemoryStorage, open_storage
 from arraystore.storage.base import Storage
 from arraystore.surface import Surface
 from arraystore.symbols import Instrument
@@ -104,7 +105,7 @@ class Store:
         if found is None:
             storage = self._lazy(storage_class)
             writes = _allowed(self.role, Action.WRITE, storage_class)
-            lineage = LineageIndex(self._beside("lineage", create=True)) if writes else None
+            lineage = LineageIndex(partial(self._beside, "lineage")) if writes else None
             kind = SURFACES.get(storage_class, Surface) if self._tag is None else TaggedSurface
             found = kind(storage, storage_class, self.role, self.check_pins, lineage)
             if isinstance(found, TaggedSurface) and self._tag is not None:
@@ -121,9 +122,12 @@ class Store:
             check_class_root(storage, self.attributes.store, storage_class)
         return storage
 
-    def _beside(self, name: str, *, create: bool = False) -> Storage:
-        """What lies beside the classes: `lineage` and `tags`."""
-        return self._opener(class_url(self.url, name), create=create)
+    def _beside(self, name: str, *, create: bool) -> Storage:
+        """What lies beside the classes: `lineage` and `tags`; an empty place where nothing has been put yet."""
+        try:
+            return self._opener(class_url(self.url, name), create=create)
+        except NotFound:
+            return MemoryStorage()
 
     def dependents(self, dataset: DatasetView, window: str | None = None, versions: range | None = None) -> list[Dependent]:
         """Which versions of which datasets were made from this one, by name, oldest first.
@@ -137,7 +141,7 @@ class Store:
         """
         require(self.role, Action.READ, StorageClass(dataset.storage_class), dataset.key)
         span = None if window is None else window_span(window, dataset.schema)
-        return LineageIndex(self._beside("lineage")).dependents(dataset.storage_class, dataset.key, span, versions)
+        return LineageIndex(partial(self._beside, "lineage")).dependents(dataset.storage_class, dataset.key, span, versions)
 
     def lineage(self, pin: Pin, *, depth: int = DEPTH) -> Ancestor:
         """What the rows that a pin names were made from, and those from, as far as this role may read."""
@@ -146,14 +150,14 @@ class Store:
     def impact(self, dataset: DatasetView, window: str | None = None) -> list[Stale]:
         """What was made from rows of this dataset (of a window of it) that have been corrected since."""
         require(self.role, Action.READ, StorageClass(dataset.storage_class), dataset.key)
-        return impact(LineageIndex(self._beside("lineage")), dataset, None if window is None else [window])
+        return impact(LineageIndex(partial(self._beside, "lineage")), dataset, None if window is None else [window])
 
     def rebuild_lineage(self) -> int:
         """Make the index of dependents anew from the logs (role operations); returns the number of versions with inputs."""
         surfaces = {storage_class.value: self.surface(storage_class) for storage_class in StorageClass}
         for storage_class in StorageClass:
             require(self.role, Action.MAINTAIN, storage_class)
-        return LineageIndex(self._beside("lineage", create=True)).rebuild(every_version(surfaces))
+        return LineageIndex(partial(self._beside, "lineage")).rebuild(every_version(surfaces))
 
     def tag(self, name: str, pins: Iterable[Pin], *, reason: str = "") -> Tag:
         """Name a set of pins, one per dataset, durably; of a name that exists this makes the next version.
@@ -165,15 +169,15 @@ class Store:
         if problems or not named:
             raise InvalidInput(problems or "a tag names at least one pin", "pins")
         self.check_pins(named)
-        return Tags(self._beside("tags", create=True)).set(name, named, role=self.role.value, reason=reason)
+        return Tags(partial(self._beside, "tags")).set(name, named, role=self.role.value, reason=reason)
 
     def tagged(self, name: str, version: int | None = None) -> Tag:
         """A tag's newest version, or an earlier one; NotFound where there is none."""
-        return Tags(self._beside("tags", create=True)).get(name, version)
+        return Tags(partial(self._beside, "tags")).get(name, version)
 
     def tags(self) -> list[str]:
         """The names of all tags, sorted."""
-        return Tags(self._beside("tags", create=True)).names()
+        return Tags(partial(self._beside, "tags")).names()
 
     def check_pins(self, pins: Iterable[Pin]) -> None:
         """Raise unless every pin is readable by this role and still names what it named; makes those versions durable."""

@@ -11,8 +11,8 @@ import msgspec
 from arraystore.commit import Pin
 from arraystore.draft import HOST
 from arraystore.errors import AlreadyExists, Conflict, Corrupt, NotFound
+from arraystore.lineage import Beside
 from arraystore.record import decode_record, encode_record
-from arraystore.storage.base import Storage
 from layouts.naming import escape, is_escaped, parse_version_name, unescape, version_name
 
 
@@ -39,7 +39,7 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
 class Tags:
     """The tags of a store, under `<root>/tags`. Safe to share between threads."""
 
-    storage: Storage
+    beside: Beside
 
     def set(self, name: str, pins: Iterable[Pin], *, role: str, reason: str = "") -> Tag:
         """Make the next version of a tag, durable when this returns; earlier versions stay. The pins were checked by the store."""
@@ -58,7 +58,7 @@ class Tags:
             pins=tuple(pins),
         )
         try:
-            self.storage.create(f"{folder}/{version_name(tag.version)}", encode_record("tag", tag)[0])
+            self.beside(create=True).create(f"{folder}/{version_name(tag.version)}", encode_record("tag", tag)[0])
         except AlreadyExists as error:
             msg = f"tag {name!r}: another writer made version {tag.version}: look at it, then try again"
             raise Conflict(msg) from error
@@ -76,14 +76,14 @@ class Tags:
 
     def names(self) -> list[str]:
         """All tags, sorted."""
-        return sorted(unescape(name) for name in self.storage.list("").prefixes if is_escaped(name))
+        return sorted(unescape(name) for name in self.beside(create=False).list("").prefixes if is_escaped(name))
 
     def _last(self, folder: str) -> int:
-        return max(map(parse_version_name, self.storage.list(folder).objects), default=0)
+        return max(map(parse_version_name, self.beside(create=False).list(folder).objects), default=0)
 
     def _read(self, folder: str, version: int) -> tuple[Tag, str]:
         where = f"{folder}/{version_name(version)}"
-        tag, _, digest = decode_record("tag", self.storage.get(where), Tag, where)
+        tag, _, digest = decode_record("tag", self.beside(create=False).get(where), Tag, where)
         if (escape(tag.name), tag.version) != (folder, version):
             msg = f"{where}: holds version {tag.version} of tag {tag.name!r}: restore it from a replica"
             raise Corrupt(msg)
