@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import pairwise
+from heapq import heappop, heappush
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -147,11 +148,17 @@ def holding(names: Iterable[Name], time: int) -> Name | None:
 def periods_of(names: Sequence[Name]) -> tuple[Period, ...]:
     """Believed names of one instrument as a line through time without overlaps."""
     bounds = sorted({name.valid_from for name in names} | {name.valid_to for name in names if name.valid_to is not None})
+    coming = sorted(range(len(names)), key=lambda rank: names[rank].valid_from, reverse=True)
+    begun: list[int] = []  # a heap, whose first is the one known last
     periods: list[Period] = []
-    for start, stop in pairwise([*bounds, None]):
-        name = None if start is None else holding(names, start)
-        if name is None or start is None:
+    for start, stop in zip_longest(bounds, bounds[1:]):
+        while coming and names[coming[-1]].valid_from <= start:
+            heappush(begun, -coming.pop())
+        while begun and not names[-begun[0]].covers(start):
+            heappop(begun)
+        if not begun:
             continue
+        name = names[-begun[0]]
         if periods and periods[-1].symbol == name.symbol and periods[-1].stop == start:
             periods[-1] = periods[-1]._replace(stop=stop)
         else:

@@ -1,12 +1,16 @@
 """What a symbol named on a venue at a time, by what was known: symbols are used again, and instruments get other names."""
 
 import uuid
+from itertools import pairwise
 
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import arraystore
+from arraystore.symbols import Name, holding, periods_of
 from tests.store.conftest import OpenAs
 
 SYMBOLOGY = ("_all", "symbology", "_all")
@@ -280,3 +284,15 @@ def test_prices_are_read_across_a_change_of_name(open_as: OpenAs) -> None:
 
     parts = [store.canonical["xnas", "bars-1d", symbol].read(start, stop, ["close"]) for symbol, start, stop in company.periods]
     assert np.concatenate([np.asarray(part["close"]) for part in parts]).tolist() == closes.tolist()
+
+
+@given(st.lists(st.tuples(st.sampled_from("XYZ"), st.integers(0, 9), st.one_of(st.none(), st.integers(0, 9))), max_size=8))
+def test_periods_say_at_each_time_what_the_name_known_last_says(drawn: list[tuple[str, int, int | None]]) -> None:
+    names = [Name("a", "venue", symbol, start, stop, rank) for rank, (symbol, start, stop) in enumerate(drawn)]
+    periods = periods_of(names)
+    for time in range(-1, 11):
+        name = holding(names, time)
+        told = [symbol for symbol, start, stop in periods if start <= time and (stop is None or time < stop)]
+        assert told == ([] if name is None else [name.symbol])
+    assert all(before[2] is not None and before[2] <= after[1] for before, after in pairwise(periods))
+    assert all(before.symbol != after.symbol or before.stop != after.start for before, after in pairwise(periods))
