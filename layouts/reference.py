@@ -30,7 +30,8 @@ A fact about an instrument is kept with the time from which it holds and the tim
 sees what could be known then: `store.resolve(symbol, venue=…, at=…, known_at=…)`. It reads the canonical datasets whose feed is called
 after its schema: `<any>/symbology/<any>`, whose rows tell the venue, and `<venue>/instrument_definitions/<any>`, whose `raw_symbol` counts
 where no symbology knows the symbol there. Of several rows that hold, the one known last counts. A row revises an earlier one of the same
-instrument, venue, symbol and `valid_from`: append it again with a `valid_to` when a name ends, or with `valid_to` = `valid_from` to take it back.
+instrument, venue, symbol and `valid_from`: append it again with a `valid_to` when a name ends, or with `valid_to` = `valid_from` to take it
+back.
 """
 
 
