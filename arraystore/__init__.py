@@ -13,6 +13,7 @@ Every public name is importable from here; nothing else is public.
 
 from arraystore.ancestry import Ancestor, Stale
 from arraystore.artifacts import Artifact
+from arraystore.cases import Note, QuarantineCase
 from arraystore.catalog import Entry
 from arraystore.changes import Change, Changes
 from arraystore.columns import Decimals, Labels, Ragged
@@ -44,7 +45,7 @@ from arraystore.frame import Frame
 from arraystore.ingest import FileReport, IngestReport, ingest, shipped_mappings
 from arraystore.lineage import Dependent
 from arraystore.manifest import Manifest, Version
-from arraystore.quarantine import QuarantineCase, QuarantineSurface
+from arraystore.quarantine import QuarantineSurface
 from arraystore.reconciliation import Reconciliation, reconcile
 from arraystore.recovery import Recovery
 from arraystore.roots import init_store
@@ -112,6 +113,7 @@ __all__ = [
     "Labels",
     "Manifest",
     "NotFound",
+    "Note",
     "Order",
     "Period",
     "Pin",

@@ -44,6 +44,7 @@ class Request:
     completeness: str | None = None
     reopen: bool = False
     replaces: int | None = None
+    seen: int | None = None  # windows that changed after this version are somebody else's: Conflict
     inputs: tuple[Pin, ...] = ()
     token: tuple[str, int] | None = None
     window_attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -163,9 +164,9 @@ def _by_time(state: State, request: Request) -> _Pieces:
 def _plan_window(state: State, request: Request, name: str, rows: Rows | None, coverage: tuple[Interval, ...]) -> WindowPlan:
     before = state.window(name)
     replacing = request.replaces is not None
-    if replacing and before.version > (request.replaces or 0):
-        seen = f"after version {request.replaces} that this call saw"
-        msg = f"window {name} changed in version {before.version}, {seen}: refresh and correct again"
+    seen = request.replaces if replacing else request.seen
+    if seen is not None and before.version > seen:
+        msg = f"window {name} changed in version {before.version}, after version {seen} that this call saw: refresh and correct again"
         raise Conflict(msg)
     if before.completeness == "complete" and not replacing and not request.reopen:
         msg = f"window {name} is complete since version {before.version}: pass reopen=True to add to it in a new version"

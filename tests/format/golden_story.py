@@ -224,14 +224,26 @@ def held(quality: Store, raw: Book, canonical: Book) -> Book:
     rows = {"time": [START, START + DAY, START + DAY + 1, START + 2 * DAY]}
     case = {"reason": "sequence-gap", "failed_checks": ["gap", "é"], "source": "raw/venue/all"}
     pin, into = raw.dataset.pin(), canonical.dataset.pin()
+
+    def decided(window: str) -> Json:
+        told = surface.case(key, window)
+        return {"decided": told.decided, "decided_by": told.decided_by}
+
     surface.hold(key, as_given(told(schema), rows), schema=schema, inputs=[pin], **case)
-    book.added("", rows, "append", completeness="complete", window_attributes={"state": "held", **case}, inputs=[pin])
+    book.added(
+        "",
+        rows,
+        "append",
+        completeness="complete",
+        window_attributes={"state": "held", **case, "held": surface.case(key, "2024-08-08").held},
+        inputs=[pin],
+    )
     surface.release(key, "2024-08-08", into=into)
     pinned = {"class": "canonical", "key": list(into.key), "dataset": into.dataset, "version": into.version, "digest": into.digest}
-    book.touch("2024-08-08", {"window_attributes": {"state": "released", "released_into": [pinned]}})
+    book.touch("2024-08-08", {"window_attributes": {"state": "released", "released_into": [pinned], **decided("2024-08-08")}})
     book.note("update")
     surface.reject(key, "2024-08-10", note="duplicates")
-    book.touch("2024-08-10", {"window_attributes": {"state": "rejected", "note": "duplicates"}})
+    book.touch("2024-08-10", {"window_attributes": {"state": "rejected", "note": "duplicates", **decided("2024-08-10")}})
     book.note("update")
     return book
 
