@@ -1,7 +1,7 @@
 """Checks that every byte a dataset stands on still is what was written."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,8 +10,9 @@ from arraystore.artifacts import Artifact
 from arraystore.commit import SegmentEntry
 from arraystore.errors import ArrayStoreError, NotFound
 from arraystore.log import Log
+from arraystore.parts import load_parts
 from arraystore.segmentcheck import verify_segment
-from arraystore.state import State
+from arraystore.state import State, WindowState
 from layouts.naming import version_name
 from layouts.schema import Schema
 
@@ -30,7 +31,7 @@ class Finding:
 
 def verify_dataset(log: Log, state: State, *, deep: bool) -> list[Finding]:
     """Check the log up to `state`, its checkpoints and manifests, and all segments and artifacts that a kept version names."""
-    findings, segments, artifacts = _verify_log(log, state)
+    findings, segments, artifacts = _verify_log(log, state, deep=deep)
     for (window, segment), (entry, schema_of) in segments.items():
         prefix = f"{log.prefix}/{window}/{segment}"
         problems = _quietly(partial(verify_segment, log.storage, prefix, entry, schema_of, deep=deep))
@@ -60,7 +61,7 @@ def _size_of(artifact: Artifact) -> list[str]:
 type _Segments = dict[tuple[str, str], tuple[SegmentEntry, Schema]]
 
 
-def _verify_log(log: Log, state: State) -> tuple[list[Finding], _Segments, dict[str, Artifact]]:
+def _verify_log(log: Log, state: State, *, deep: bool) -> tuple[list[Finding], _Segments, dict[str, Artifact]]:
     """Fold every kept commit anew, comparing with each checkpoint on the way; what it names comes back."""
     findings: list[Finding] = []
     segments: _Segments = {}
@@ -71,6 +72,7 @@ def _verify_log(log: Log, state: State) -> tuple[list[Finding], _Segments, dict[
             findings += _verify_checkpoint(log, last)
             for name, window in last.changed.items():
                 if window.version == last.version:
+                    findings += _verify_tails(log, last, window) if deep else ()
                     segments |= {(name, entry.segment): (entry, last.schemas[entry.schema]) for entry in window.segments if entry.segment}
             for artifact in last.artifacts.values():
                 artifacts[artifact.artifact] = Artifact(log.storage, log.prefix, artifact)
@@ -79,6 +81,17 @@ def _verify_log(log: Log, state: State) -> tuple[list[Finding], _Segments, dict[
     if last is not None and last.version == state.version and last.digest != state.digest:
         findings.append(Finding(log.prefix, f"version {state.version} is {last.digest}, where {state.digest} was read before"))
     return findings, segments, artifacts
+
+
+def _verify_tails(log: Log, state: State, window: WindowState) -> list[Finding]:
+    """What is wrong with the rows that the newest commit itself holds; its digest was compared, but not what it says."""
+    where = f"{log.prefix}/_log/{version_name(state.version)}"
+    tails = tuple(entry for entry in window.tails if entry.tail == state.version)
+    try:
+        load_parts(log, state, replace(window, segments=tails))
+    except ArrayStoreError as error:
+        return [Finding(where, str(error))]
+    return []
 
 
 def _verify_checkpoint(log: Log, state: State) -> Iterator[Finding]:
