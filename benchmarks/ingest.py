@@ -43,8 +43,8 @@ def run(*, small: bool) -> list[Loading]:
         files = _files(Path(place), days=1 if small else None)
         contestants: dict[str, Callable[[Path], int]] = {
             "Polars, read_csv and write_parquet, not synced": lambda target: _polars(files, target),
-            "arraystore, durable": lambda target: _ours(files, target, 1),
-            "arraystore, durable, 2 workers": lambda target: _ours(files, target, 2),
+            "arraystore, durable": lambda target: _ours(files, target, 2),
+            "arraystore, durable, 1 worker": lambda target: _ours(files, target, 1),
         }
         rows = {name: load(Path(place) / f"warm-{number}") for number, (name, load) in enumerate(contestants.items())}
         assert len(set(rows.values())) == 1, rows

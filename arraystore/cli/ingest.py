@@ -51,7 +51,7 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # 
 )
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Give a parameter of the mapping a value.")
 @click.option("--resume", is_flag=True, help="Pass over files that are in already, known by content and mapping.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Read so many files at once.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Read so many files at once.")
 @click.option("--dry-run", is_flag=True, help="Read and check every row, and write nothing.")
 @click.option("--completeness", type=click.Choice(["open", "partial", "complete"]), help="State this of each window that a file touches.")
 @click.option("--reopen", is_flag=True, help="Allow adding to windows that are complete, in a new version.")

@@ -24,11 +24,13 @@ from arraystore.store import Store
 from layouts.classes import StorageClass, parse_storage_class
 from layouts.cuts import cut_by_window
 from layouts.naming import parse_key
+from layouts.schema import Order
 
 type Files = Iterable[str | os.PathLike[str]] | str | os.PathLike[str]
 type State = Literal["ingested", "known", "empty", "checked"]
 
 PIECE_BYTES = 128 << 20
+THREADED_BYTES = 64 << 20  # smaller files are read sooner than threads are woken
 FAILURES_LIMIT = 20
 SHOWN_FAILURES = 10
 
@@ -74,7 +76,7 @@ def ingest(
     into: str | None = None,
     parameters: dict[str, str] | None = None,
     resume: bool = False,
-    workers: int = 1,
+    workers: int = 2,
     dry_run: bool = False,
     completeness: str | None = None,
     reopen: bool = False,
@@ -100,7 +102,7 @@ def ingest(
     resume
         Pass over files that were ingested with this mapping before, whatever they are called now; without it they are an error.
     workers
-        How many files are read at once, in threads.
+        How many files are read at once, in threads. Where arrival order counts, they are committed in the order given all the same.
     dry_run
         Read and check everything, write nothing.
     completeness, reopen
@@ -128,7 +130,9 @@ def ingest(
     target = _Target(store=store, mapping=loaded, name=name, into=into or loaded.into, resume=resume, dry_run=dry_run, options=options)
     if not target.into:
         raise InvalidInput(Problem("into", "the mapping doesn't say where to: name the dataset, such as canonical/venue/quotes/BTCUSDT"))
-    return _Run(target=target, keep_originals=keep_originals, threads=workers == 1).all(paths, workers, progress or (lambda _: None))
+    return _Run(target=target, keep_originals=keep_originals, alone=workers == 1 or len(paths) == 1).all(
+        paths, workers, progress or (lambda _: None)
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -187,20 +191,21 @@ class _Run:
 
     target: _Target
     keep_originals: bool
-    threads: bool
+    alone: bool
 
     def all(self, paths: list[Path], workers: int, progress: Callable[[FileReport], None]) -> IngestReport:
         """Every file; after errors the others still come in, unless nearly all fail."""
         reports: dict[int, FileReport] = {}
         failures: dict[int, ArrayStoreError] = {}
         digests = self._digests(paths)
+        ends = [threading.Event() for _ in paths]
         waiting = iter(range(len(paths)))
         with ThreadPoolExecutor(workers, thread_name_prefix="ingest") as pool:
             running: dict[Future[FileReport], int] = {}
             try:
                 while running or len(failures) < FAILURES_LIMIT:
                     for place in waiting if len(running) < workers and len(failures) < FAILURES_LIMIT else ():
-                        running[pool.submit(self._one, paths[place], digests[place])] = place
+                        running[pool.submit(self._ended, paths[place], digests[place], ends[: place + 1])] = place
                         if len(running) >= workers:
                             break
                     if not running:
@@ -232,7 +237,14 @@ class _Run:
             raise InvalidInput(twice)
         return digests
 
-    def _one(self, path: Path, digest: str) -> FileReport:
+    def _ended(self, path: Path, digest: str, ends: list[threading.Event]) -> FileReport:
+        """One file, whatever comes of it; the last of the events tells that it is done with."""
+        try:
+            return self._one(path, digest, ends[:-1])
+        finally:
+            ends[-1].set()
+
+    def _one(self, path: Path, digest: str, earlier: list[threading.Event]) -> FileReport:
         """One file: all of it or nothing."""
         before = path.stat()
         job = self._job(path, digest)
@@ -243,7 +255,7 @@ class _Run:
             self._refuse_known(path, job.address, known[1])
             self._keep(job)
             return replace(report, version=known[1])
-        rows = read_rows(job.parts, self.target.mapping, threads=self.threads)
+        rows = read_rows(job.parts, self.target.mapping, threads=self.alone and before.st_size >= THREADED_BYTES)
         if self.target.dry_run or job.dataset is None:
             return self._checked(rows, job, report)
         first = next((batch for batch in rows if batch.count), None)
@@ -251,7 +263,7 @@ class _Run:
             return replace(report, state="empty")
         try:
             receipt = job.dataset.append_stream(
-                _unchanged(chain((first,), rows), path, before),
+                _in_turn(_unchanged(chain((first,), rows), path, before), earlier if job.converter.schema.order is Order.ARRIVAL else []),
                 token=token,
                 sort=job.converter.sort,
                 piece_bytes=PIECE_BYTES,
@@ -313,6 +325,13 @@ class _Run:
             kept = job.dataset.refresh().artifacts().get(name)
             if kept is None or kept.sha256 != job.sha256:
                 job.dataset.add_file(job.path, name)
+
+
+def _in_turn(rows: Iterator[Rows], earlier: list[threading.Event]) -> Iterator[Rows]:
+    """The rows; the last is followed by its commit, so the end waits until the files before are done with (all of them were begun)."""
+    yield from rows
+    for end in earlier:
+        end.wait()
 
 
 def _unchanged(rows: Iterator[Rows], path: Path, before: os.stat_result) -> Iterator[Rows]:

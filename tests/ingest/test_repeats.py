@@ -134,3 +134,15 @@ def test_progress_is_told_file_by_file(tmp_path: Path, load: Any) -> None:
     told: list[arraystore.FileReport] = []
     report = load(*days(tmp_path, 3), mapping=QUOTES, progress=told.append)
     assert tuple(told) == report.files
+
+
+def test_files_of_arrival_ordered_data_follow_each_other_however_many_workers_read(
+    tmp_path: Path, store: arraystore.Store, load: Any
+) -> None:
+    sizes = [3_000, 1, 2_000, 5, 1_000, 2]  # the small ones are read sooner
+    starts = [sum(sizes[:n]) for n in range(len(sizes))]
+    files = [
+        written(tmp_path / f"{n}.csv.gz", HEADER + lines(size, start)) for n, (size, start) in enumerate(zip(sizes, starts, strict=True))
+    ]
+    load(*files, mapping=mapping(schema="quotes"), workers=4)
+    assert store.canonical[KEY].read()["bid_price"].tolist() == [100 + n / 4 for n in range(sum(sizes))]
