@@ -167,7 +167,7 @@ def is_due(state: State) -> bool:
         return False
     manifests = sum(600 + 400 * len(window.segments) + 250 * len(window.lineage) for window in state.changed.values())
     root = 4096 + 240 * (len(state.table.names()) + len(state.changed)) + 300 * len(state.artifacts) + 2000 * len(state.schemas)
-    return state.log_bytes >= manifests + root + 60 * (len(state.writers) + len(state.attributes))
+    return state.log_bytes >= manifests + root + 120 * (len(state.writers) + len(state.attributes))
 
 
 def encode_checkpoint(state: State) -> tuple[bytes, str, dict[str, bytes]]:
