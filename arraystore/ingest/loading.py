@@ -5,67 +5,32 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as AnyMapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from arraystore.dataset import Dataset
-from arraystore.errors import AlreadyExists, ArrayStoreError, FixTheCall, InvalidInput, NotFound, Problem, WindowClosed
+from arraystore.errors import AlreadyExists, ArrayStoreError, FixTheCall, InvalidInput, Problem, WindowClosed
 from arraystore.ingest.converter import Converter, converter_for
 from arraystore.ingest.mapping import Mapping, load_mapping
-from arraystore.ingest.names import Names, names_of
+from arraystore.ingest.names import names_of
 from arraystore.ingest.reading import Part, members, read_rows
+from arraystore.ingest.reports import FileReport, IngestReport, failure_of
 from arraystore.ingest.rules import schema_from, with_parameters
 from arraystore.ingest.sources import digest_of
+from arraystore.ingest.targets import Target
 from arraystore.rows import Rows
 from arraystore.store import Store
-from layouts.classes import StorageClass, parse_storage_class
 from layouts.cuts import cut_by_window
-from layouts.naming import parse_key
 from layouts.schema import Order
 
 type Files = Iterable[str | os.PathLike[str]] | str | os.PathLike[str]
-type State = Literal["ingested", "known", "empty", "checked"]
 
 PIECE_BYTES = 128 << 20
 THREADED_BYTES = 64 << 20  # smaller files are read sooner than threads are woken
 FAILURES_LIMIT = 20
-SHOWN_FAILURES = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileReport:
-    """What became of one file.
-
-    `state`: `ingested` in `version`; `known`: was in before, as `version`; `empty`: no rows, so no commit; `checked`: a dry run found
-    nothing wrong with it.
-    """
-
-    file: str
-    state: State
-    address: str
-    rows: int = 0
-    windows: tuple[str, ...] = ()
-    version: int | None = None
-    sha256: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestReport:
-    """What became of all files, in the order they were given."""
-
-    files: tuple[FileReport, ...]
-
-    @property
-    def rows(self) -> int:
-        """Rows of the files that came in now, or that a dry run read."""
-        return sum(report.rows for report in self.files if report.state in ("ingested", "checked"))
-
-    def count(self, state: State) -> int:
-        """How many files ended so."""
-        return sum(report.state == state for report in self.files)
 
 
 def ingest(
@@ -127,47 +92,12 @@ def ingest(
     if not paths:
         raise InvalidInput(Problem("files", "there are none: name at least one"))
     options = {"completeness": completeness, "reopen": reopen}
-    target = _Target(store=store, mapping=loaded, name=name, into=into or loaded.into, resume=resume, dry_run=dry_run, options=options)
+    target = Target(store=store, mapping=loaded, name=name, into=into or loaded.into, resume=resume, dry_run=dry_run, options=options)
     if not target.into:
         raise InvalidInput(Problem("into", "the mapping doesn't say where to: name the dataset, such as canonical/venue/quotes/BTCUSDT"))
     return _Run(target=target, keep_originals=keep_originals, alone=workers == 1 or len(paths) == 1).all(
         paths, workers, progress or (lambda _: None)
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class _Target:
-    """Where files go; makes each dataset once, however many threads want it."""
-
-    store: Store
-    mapping: Mapping
-    name: str
-    into: str
-    resume: bool
-    dry_run: bool
-    options: dict[str, Any]
-    _datasets: dict[str, Dataset | None] = field(default_factory=dict)
-    _guard: threading.Lock = field(default_factory=threading.Lock)
-
-    def address(self, names: Names) -> tuple[StorageClass, str]:
-        """The class and escaped key that a file of these names goes to."""
-        storage_class, _, key = names.key(self.into, "into").partition("/")
-        parsed = parse_storage_class(storage_class)
-        parse_key(parsed, key)
-        return parsed, key
-
-    def dataset(self, names: Names) -> Dataset | None:
-        """The dataset, as new as it is now; a dry run makes none."""
-        storage_class, key = self.address(names)
-        address = f"{storage_class}/{key}"
-        with self._guard:
-            if address not in self._datasets:
-                surface = self.store.surface(storage_class)
-                try:
-                    self._datasets[address] = surface[key]
-                except NotFound:
-                    self._datasets[address] = None if self.dry_run else surface.create(key, schema_from(self.mapping, names), exist_ok=True)
-            return self._datasets[address]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +119,7 @@ class _Job:
 class _Run:
     """One call of `ingest`."""
 
-    target: _Target
+    target: Target
     keep_originals: bool
     alone: bool
 
@@ -222,7 +152,7 @@ class _Run:
                 pool.shutdown(cancel_futures=True)
                 raise
         if failures:
-            raise _failure(paths, failures, len(reports))
+            raise failure_of(paths, failures, len(reports))
         return IngestReport(files=tuple(reports[place] for place in sorted(reports)))
 
     def _digests(self, paths: list[Path]) -> list[str]:
@@ -340,24 +270,3 @@ def _unchanged(rows: Iterator[Rows], path: Path, before: os.stat_result) -> Iter
     now = path.stat()
     if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
         raise InvalidInput(Problem(str(path), "was changed while it was read: ingest it again once nobody writes to it"))
-
-
-def _problem(path: Path, error: ArrayStoreError) -> Problem:
-    """An error of one file, which names it, as one problem of several."""
-    return Problem(str(path), str(error).removeprefix(f"{path}: "))
-
-
-def _failure(paths: list[Path], failures: dict[int, ArrayStoreError], done: int) -> ArrayStoreError:
-    """One error for all files that couldn't be taken; of a single one its own."""
-    if len(paths) == 1:
-        return next(iter(failures.values()))
-    untried = len(paths) - done - len(failures)
-    told = f"{len(failures)} of {len(paths)} files failed, {done} are in" + (f", {untried} weren't tried" if untried else "")
-    if len(failures) == 1 and not isinstance(error := next(iter(failures.values())), InvalidInput):
-        return type(error)(f"{error} ({told})")
-    problems = [
-        problem
-        for place, error in sorted(failures.items())
-        for problem in (error.problems if isinstance(error, InvalidInput) else (_problem(paths[place], error),))
-    ]
-    return InvalidInput([*problems[:SHOWN_FAILURES], Problem("files", f"{told}: correct them, then run the same again with --resume")])
