@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from arraystore import checkpoint
@@ -15,6 +16,7 @@ from arraystore.segmentcheck import verify_segment
 from arraystore.state import State, WindowState
 from layouts.naming import version_name
 from layouts.schema import Schema
+from layouts.windows import parse_window
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Finding:
 def verify_dataset(log: Log, state: State, *, deep: bool) -> list[Finding]:
     """Check the log up to `state`, its checkpoints and manifests, and all segments and artifacts that a kept version names."""
     findings, segments, artifacts = _verify_log(log, state, deep=deep)
+    findings += _verify_windows(log, state)
     for (window, segment), (entry, schema_of) in segments.items():
         prefix = f"{log.prefix}/{window}/{segment}"
         problems = _quietly(partial(verify_segment, log.storage, prefix, entry, schema_of, deep=deep))
@@ -39,6 +42,16 @@ def verify_dataset(log: Log, state: State, *, deep: bool) -> list[Finding]:
     for artifact in artifacts.values():
         findings += [Finding(f"{log.prefix}/_artifacts/{artifact.entry.artifact}", text) for text in _verify_artifact(artifact, deep=deep)]
     return findings
+
+
+def _verify_windows(log: Log, state: State) -> Iterator[Finding]:
+    """Windows of a dataset follow each other, whatever lengths they had."""
+    if state.schema is None:
+        return
+    for first, second in pairwise(map(parse_window, state.window_names())):
+        if second.start < first.stop:
+            told = f"window {second.name} lies in window {first.name}: append its rows anew, and withdraw it"
+            yield Finding(f"{log.prefix}/{second.name}", told)
 
 
 def _quietly(check: Callable[[], Iterable[str]]) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 import arraystore
 from arraystore import Column, Kind, Schema
-from layouts.windows import parse_window
+from layouts.windows import parse_window, split_by_window
 from tests.format.independent_reader import Dataset as IndependentDataset
 from tests.store.conftest import DAY, START, OpenAs, rows
 
@@ -234,6 +234,17 @@ def test_whoever_doesnt_know_of_window_lengths_refuses_rather_than_write_windows
     monkeypatch.setattr("arraystore.record.KNOWN_FEATURES", frozenset())
     with pytest.raises(arraystore.Unsupported, match="window-lengths"):
         arraystore.open_store(root, role="data-quality").canonical[KEY]
+
+
+def test_windows_that_overlap_all_the_same_are_found(root, monkeypatch) -> None:
+    dataset = arraystore.open_store(root, role="data-quality").canonical.create(KEY, NARROW)
+    dataset.evolve(monthly(NARROW), window_from="2024-08-01")
+    dataset.append(ticks(0))
+    with monkeypatch.context() as patched:
+        patched.setattr("arraystore.writer.cut_by_window", lambda _, times: split_by_window("day", times))
+        dataset.append(ticks(4))
+    (finding,) = dataset.verify()
+    assert "window 2024-08-08 lies in window 2024-08" in finding.problem
 
 
 # --- what can't evolve is superseded --------------------------------------------------------------------------------
