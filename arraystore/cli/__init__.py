@@ -8,7 +8,10 @@ from arraystore.cli.command import Group
 from arraystore.cli.ingest import ingest
 from arraystore.cli.inspection import info, log, manifest
 from arraystore.cli.listing import ls
+from arraystore.cli.quarantine import quarantine
 from arraystore.cli.rows import head
+from arraystore.cli.runs import runs
+from arraystore.cli.sessions import sessions
 from arraystore.cli.starting import demo, init
 
 __all__ = ["main"]
@@ -24,5 +27,24 @@ def main() -> None:
     """
 
 
-for _command in (init, demo, ls, info, manifest, log, head, verify, ingest, changes, dependents, lineage, impact, tag, resolve):
+for _command in (
+    init,
+    demo,
+    ls,
+    info,
+    manifest,
+    log,
+    head,
+    verify,
+    ingest,
+    changes,
+    dependents,
+    lineage,
+    impact,
+    tag,
+    resolve,
+    runs,
+    sessions,
+    quarantine,
+):
     main.add_command(_command)
