@@ -110,9 +110,11 @@ class DatasetView:
         return self._state.schemas[self._state.schema]
 
     def schema_of(self, window: str) -> Schema:
-        """The schema of a window's newest rows, or the one in force."""
+        """The schema that a window is read in: the one in force; of a series, that of its newest rows."""
         segments = self._window(window).segments
-        return self._state.schemas[segments[-1].schema] if segments else self.schema
+        if self._state.schema is not None or not segments:
+            return self.schema
+        return self._state.schemas[segments[-1].schema]
 
     def at(self, version: int | TimeLike) -> "DatasetView":
         """The dataset as of a version (an int), or as of a time (anything else that names one): read-only.
@@ -120,9 +122,10 @@ class DatasetView:
         A time means the last version whose running time isn't later; versions are exact, times advisory.
         """
         self._place.require(Action.READ)
-        if isinstance(version, bool):
-            raise InvalidInput(f"{version!r} is neither a version nor a time", "version")
-        number = int(version) if isinstance(version, int | np.integer) else self._log.version_at(parse_time(version))
+        if isinstance(version, int | np.integer) and not isinstance(version, bool | np.timedelta64):
+            number = int(version)
+        else:
+            number = self._log.version_at(parse_time(version, "version"))
         if number < 1:
             msg = f"versions count from 1, not {number}"
             raise InvalidInput(msg, "version")
