@@ -1,16 +1,14 @@
 """What a window in quarantine says of itself: its case, the notes on it, and the cases before (FORMAT.md section 13)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from arraystore.commit import Interval, Pin
+from arraystore.commit import Pin
 from arraystore.manifest import Manifest
-from arraystore.rows import Rows
-from layouts.schema import Schema
-from layouts.windows import format_time, split_by_window, windows_between
+from layouts.windows import format_time
 
 STATES = ("held", "released", "rejected")
 CASE_FIELDS = ("state", "reason", "failed_checks", "source", "held", "evidence", "notes", "note", "decided", "decided_by", "released_into")
@@ -117,19 +115,3 @@ def reopened(before: Mapping[str, Any], case: Mapping[str, Any]) -> dict[str, An
     kept = {name: before[name] for name in ("held", "notes") if name in before}
     evidence = [*_listed(before, "evidence"), *_listed(case, "evidence")]
     return {**case, **kept, **({"evidence": evidence} if evidence else {}), "history": history}
-
-
-type Piece = tuple[Rows | None, tuple[Interval, ...]]
-
-
-def pieces_of(schema: Schema, rows: Rows, coverage: Iterable[Interval]) -> dict[str, Piece]:
-    """Rows and coverage by the window they lie in."""
-    pieces: dict[str, Piece] = {}
-    if rows.count:
-        for window, place in split_by_window(schema.window, rows.arrays[schema.axis]):
-            pieces[window.name] = (rows.slice(place.start, place.stop) if isinstance(place, slice) else rows.take(place), ())
-    for start, stop in coverage:
-        for window in windows_between(schema.window, start, stop):
-            part, known = pieces.get(window.name, (None, ()))
-            pieces[window.name] = (part, (*known, (max(start, window.start), min(stop, window.stop))))
-    return pieces

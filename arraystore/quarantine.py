@@ -11,14 +11,14 @@ import msgspec
 from arraystore import arguments
 from arraystore.arguments import IntervalLike
 from arraystore.artifacts import Artifact, ArtifactSource
-from arraystore.cases import STATES, Piece, QuarantineCase, case_of, pieces_of, reopened
+from arraystore.cases import STATES, QuarantineCase, case_of, reopened
 from arraystore.commit import Interval, Pin
 from arraystore.dataset import Dataset, Receipt
 from arraystore.errors import Conflict, InvalidInput
 from arraystore.intake import rows_from
 from arraystore.rows import concat
 from arraystore.surface import Key, Surface
-from arraystore.writer import Request
+from arraystore.writer import Piece, Request, pieces_of
 from layouts.classes import Action
 from layouts.schema import Schema, parse_schema
 from layouts.times import parse_duration
@@ -71,7 +71,7 @@ class QuarantineSurface(Surface):
         if not rows.count and not covered:
             raise InvalidInput("there are no rows and no coverage, so there is nothing to hold: pass coverage=[(start, end)]", "data")
         self._check_pins(pins)
-        pieces = pieces_of(schema, rows, covered)
+        pieces = pieces_of(rows.schema, rows, covered)
         dataset = self.create(key, schema, exist_ok=True)
         if evidence is not None:
             case["evidence"] = _keep(dataset, evidence, f"evidence/{case['held']}")

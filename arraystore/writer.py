@@ -1,6 +1,6 @@
 """How rows become a version: plan by window, write segments, publish; again if another writer changed the ground."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,7 +81,8 @@ class WindowPlan:
         return (self.window, self.as_tail, tuple(entry.name for entry in self.absorbed), self.schema_number, self.completeness)
 
 
-type _Pieces = dict[str, tuple[Rows | None, tuple[Interval, ...]]]
+type Piece = tuple[Rows | None, tuple[Interval, ...]]
+type _Pieces = dict[str, Piece]
 
 
 class _GroundMoved(Exception):
@@ -142,15 +143,20 @@ def _pieces(state: State, request: Request) -> _Pieces:
 
 
 def _by_time(state: State, request: Request) -> _Pieces:
-    """Rows cut at window bounds, and so is the coverage."""
+    """The request's rows, those written before and its coverage, by window."""
     rows = request.rows
     schema = rows.schema if rows is not None else in_force(state) or state.schemas[0]
+    return pieces_of(schema, rows, request.coverage, request.written)
+
+
+def pieces_of(schema: Schema, rows: Rows | None, coverage: Iterable[Interval], written: Iterable[str] = ()) -> _Pieces:
+    """Rows cut at window bounds, and so is the coverage; windows that were written before have a piece in any case."""
     pieces: _Pieces = {}
     if rows is not None and rows.count:
         for window, place in cut_by_window(schema, rows.arrays[schema.axis]):
             pieces[window.name] = (rows.slice(place.start, place.stop) if isinstance(place, slice) else rows.take(place), ())
-    pieces |= dict.fromkeys(request.written, (None, ()))
-    for start, stop in request.coverage:
+    pieces |= dict.fromkeys(written, (None, ()))
+    for start, stop in coverage:
         first = window_of(schema, start)
         if (stop - start) // (first.stop - first.start) > WINDOWS_LIMIT:
             told = f"{format_time(start)} to {format_time(stop)} touches more than {WINDOWS_LIMIT} windows"

@@ -191,3 +191,21 @@ def test_the_age_of_a_case_that_does_not_tell_is_that_of_its_first_commit(store:
     dataset = store.quarantine.create(KEY, TRADES)
     dataset.append(rows(1), window_attributes={"state": "held"})
     assert store.quarantine.case(KEY, FIRST).held == dataset.versions()[-1].time
+
+
+def test_what_was_deleted_can_be_held_anew(store: arraystore.Store) -> None:
+    store.quarantine.hold(KEY, rows(2), **CASE)
+    old = store.quarantine[KEY].pin()
+    store.quarantine.delete(KEY, reason="reviewed")
+    assert store.quarantine.cases() == []
+    store.quarantine.hold(KEY, rows(1), **CASE)
+    case = store.quarantine.case(KEY, FIRST)
+    assert (case.rows, case.history) == (1, ())
+    assert store.read(old).row_count == 2
+
+
+def test_a_window_that_was_withdrawn_can_be_held_anew(store: arraystore.Store) -> None:
+    store.quarantine.hold(KEY, rows(2), **CASE)
+    store.quarantine[KEY].withdraw(FIRST, reason="held by mistake")
+    store.quarantine.hold(KEY, rows(1, first=5), **CASE)
+    assert (store.quarantine.case(KEY, FIRST).state, sizes(store.quarantine[KEY], FIRST)) == ("held", [5.0])
