@@ -93,3 +93,16 @@ def told(acks: Connection) -> Iterator[tuple[int, int]]:
             number, version = acks.recv()
             if number != "ready":
                 yield number, version
+
+
+def make(url: str, acks: Connection) -> None:
+    """Make the store and its dataset."""
+    arraystore.open_store(url, role="data-quality", create=True).canonical.create(KEY, arraystore.schema_by_name("trades"))
+    acks.send("made")
+
+
+def inspect(url: str, results: Connection) -> None:
+    """Tell how many rows of writer 0 a fresh reader finds, and what verify finds."""
+    dataset = arraystore.open_store(url, role="analysis").canonical[KEY]
+    numbers = np.asarray(dataset.read(columns=["size"])["size"])
+    results.send((check(numbers).get(0, 0), [finding.problem for finding in dataset.verify(deep=True)]))

@@ -171,7 +171,7 @@ def test_a_writer_that_slept_in_the_middle_of_its_create_loses_the_race_and_trie
 def kill_at_random(url: str, context: BaseContext, kills: int, *, tokens: bool, seed: int) -> None:
     """Kill a writer again and again; each next one goes on where the acknowledged rows end."""
     random = np.random.default_rng(seed)
-    counts = sizes(seed, 100_000 // 100, most=30)
+    counts = sizes(seed, 20 * kills, most=30)
     reader = arraystore.open_store(url, role="analysis").canonical[KEY]
     done = 0
     for kill in range(kills):
