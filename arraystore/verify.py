@@ -9,7 +9,7 @@ from typing import Any
 from arraystore import checkpoint
 from arraystore.artifacts import Artifact
 from arraystore.commit import SegmentEntry
-from arraystore.errors import ArrayStoreError, NotFound
+from arraystore.errors import ArrayStoreError, InvalidInput, NotFound
 from arraystore.log import Log
 from arraystore.parts import load_parts
 from arraystore.segmentcheck import verify_segment
@@ -48,7 +48,13 @@ def _verify_windows(log: Log, state: State) -> Iterator[Finding]:
     """Windows of a dataset follow each other, whatever lengths they had."""
     if state.schema is None:
         return
-    for first, second in pairwise(map(parse_window, state.window_names())):
+    windows = []
+    for name in state.window_names():
+        try:
+            windows.append(parse_window(name))
+        except InvalidInput as error:
+            yield Finding(log.prefix, str(error))
+    for first, second in pairwise(windows):
         if second.start < first.stop:
             told = f"window {second.name} lies in window {first.name}: append its rows anew, and withdraw it"
             yield Finding(f"{log.prefix}/{second.name}", told)
