@@ -123,6 +123,40 @@ def test_threads_that_share_a_handle_each_see_their_own_appends(url: str) -> Non
     assert final(url)[1] == {writer: sum(sizes(writer, 12)) for writer in range(4)}
 
 
+def test_two_writers_of_one_session_that_adopt_each_other_leave_no_gap(root: Path) -> None:
+    fill = {
+        "time": [1],
+        "account": ["a"],
+        "strategy": ["s"],
+        "instrument": ["X"],
+        "fill_id": ["1"],
+        "side": [1],
+        "price": [1.0],
+        "size": [1.0],
+    }
+    fills = arraystore.schema_by_name("fills")
+    given: list[int] = []
+
+    def work(record: str) -> None:
+        session = arraystore.open_store(root, role="live").execution_records.session("live", "s")
+        done = 0
+        while done < 12:
+            try:
+                given.append(session.append(record, fill, fills).first)
+                done += 1
+            except arraystore.Conflict:
+                session.recover()
+
+    threads = [threading.Thread(target=work, args=(record,)) for record in ("mine", "yours", "mine")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = arraystore.open_store(root, role="live").execution_records.session("live", "s").recover()
+    assert sorted(given) == list(range(1, 37))
+    assert (found.last_sequence, found.gaps, found.repeated) == (36, (), ())
+
+
 @pytest.mark.parametrize("pause", range(4))
 def test_a_writer_that_is_suspended_holds_nobody_up_for_ever_and_finishes_later(url: str, quick: BaseContext, pause: int) -> None:
     """Stopped at whatever moment, perhaps with the lock in its hands, which others then wait for; then it goes on."""
