@@ -115,7 +115,7 @@ def test_following_changes_costs_what_changed(grown: tuple[Ledger, list[tuple[in
     ledger.take()
     assert len(surface.changes(cursor)) == 0
     nothing = ledger.take()[0]
-    opened(ledger).canonical[KEY].append(one(COUNT))
+    opened(ledger).canonical.create((*KEY[:2], "another"), PLAIN)  # the other tests count on what has grown
     ledger.take()
     assert len(surface.changes(cursor)) == 1
     assert ledger.take()[0] < nothing + 250
