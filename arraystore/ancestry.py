@@ -8,7 +8,7 @@ import msgspec
 
 from arraystore.commit import Pin
 from arraystore.errors import AccessDenied, NotFound
-from arraystore.lineage import Dependent, LineageIndex
+from arraystore.lineage import Dependent, LineageIndex, reaches
 from arraystore.notices import made_by
 from arraystore.surface import Surface
 from arraystore.view import DatasetView
@@ -66,7 +66,7 @@ def _touches(window: str, pin: Pin) -> bool:
     if pin.start is None and pin.end is None:
         return True
     span = window_span(window)
-    return span is None or ((pin.start is None or pin.start < span[1]) and (pin.end is None or pin.end > span[0]))
+    return span is None or reaches(pin, span)
 
 
 def window_span(window: str, schema: Schema | None = None) -> tuple[int, int] | None:

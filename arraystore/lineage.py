@@ -107,6 +107,9 @@ def _folder(storage_class: str, key: tuple[str, ...]) -> str:
 def _matches(pin: Pin, span: tuple[int, int] | None, versions: range | None) -> bool:
     if versions is not None and pin.version not in versions:
         return False
-    if span is None:
-        return True
+    return span is None or reaches(pin, span)
+
+
+def reaches(pin: Pin, span: tuple[int, int]) -> bool:
+    """Whether a pin's range shares a moment with `span` (ns, half-open)."""
     return (pin.start is None or pin.start < span[1]) and (pin.end is None or pin.end > span[0])

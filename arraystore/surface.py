@@ -121,15 +121,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             For the last three: look at every dataset, and not only at those that the journal marks as changed.
         """
         require(self._role, Action.READ, self._class)
-        depth = len(KEY_TEMPLATES[self._class])
-        parts = pattern.split("/") if isinstance(pattern, str) else list(arguments.texts(pattern, "pattern"))
-        if parts == ["*"]:
-            parts *= depth
-        if len(parts) != depth:
-            template = "/".join(KEY_TEMPLATES[self._class])
-            msg = f"{pattern!r} has {len(parts)} parts; keys of {self._class.value} are {template}"
-            raise InvalidInput(msg, "pattern")
-        paths = self._catalog.paths(parts)
+        paths = self._catalog.paths(self._parts(pattern))
         if not (schema is None and start is None and end is None and complete is None):
             span, entries = arguments.bounds(start, end), self._catalog.entries(reconcile=reconcile)
             paths = [path for path in paths if path in entries and _matches(entries[path], schema, span, complete)]
@@ -140,6 +132,17 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         require(self._role, Action.READ, self._class)
         entries = self._catalog.entries(reconcile=reconcile)
         return [entry for path, entry in sorted(entries.items()) if entry.alive and self._readable(_key_of(path))]
+
+    def _parts(self, pattern: str | Sequence[str]) -> list[str]:
+        """One pattern per part of a key."""
+        template = KEY_TEMPLATES[self._class]
+        parts = pattern.split("/") if isinstance(pattern, str) else list(arguments.texts(pattern, "pattern"))
+        if parts == ["*"]:
+            parts *= len(template)
+        if len(parts) != len(template):
+            msg = f"{pattern!r} has {len(parts)} parts; keys of {self._class.value} are {'/'.join(template)}"
+            raise InvalidInput(msg, "pattern")
+        return parts
 
     def _readable(self, key: tuple[str, ...]) -> bool:
         return _may_read(self._role, self._class, key[0])

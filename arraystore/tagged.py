@@ -13,7 +13,7 @@ from arraystore.place import require
 from arraystore.surface import Key, Surface
 from arraystore.view import DatasetView
 from layouts.classes import Action
-from layouts.naming import KEY_TEMPLATES, format_key
+from layouts.naming import format_key
 
 
 class TaggedSurface(Surface):
@@ -44,10 +44,8 @@ class TaggedSurface(Surface):
         require(self._role, Action.READ, self._class)
         if not (schema is start is end is complete is None) or reconcile:
             self._refuse()
-        parts = pattern.split("/") if isinstance(pattern, str) else list(pattern)
-        if parts == ["*"]:
-            parts *= len(KEY_TEMPLATES[self._class])
-        keys = (key for key in self.pins if self._readable(key) and len(key) == len(parts))
+        parts = self._parts(pattern)
+        keys = filter(self._readable, self.pins)
         return sorted(key for key in keys if all(map(fnmatchcase, format_key(key).split("/"), parts)))
 
     def summaries(self, *, reconcile: bool = False) -> list[Entry]:  # noqa: ARG002
@@ -59,6 +57,10 @@ class TaggedSurface(Surface):
         self._refuse()
 
     def create(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused: a tag is read-only."""
+        self._refuse()
+
+    def delete(self, *_: Any, **__: Any) -> NoReturn:
         """Refused: a tag is read-only."""
         self._refuse()
 

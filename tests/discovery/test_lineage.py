@@ -119,4 +119,8 @@ def test_a_store_at_a_tag_reads_exactly_what_it_names(chain: Path) -> None:
         at.canonical["venue/trades/Y"]
     with pytest.raises(arraystore.InvalidInput, match="tag"):
         at.canonical.create(("venue", "trades", "Z"), arraystore.schema_by_name("trades"))
+    with pytest.raises(arraystore.InvalidInput, match="tag"):
+        at.quarantine.delete(TRADES, reason="no")
+    with pytest.raises(arraystore.InvalidInput, match="2 parts"):
+        at.canonical.find("venue/*")
     assert arraystore.open_store(chain, role="data-quality", tag=("t", 1)).canonical.find() == [TRADES]
