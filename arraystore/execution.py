@@ -161,7 +161,10 @@ class Session:
     def _dataset(self, record: str, schema: Schema) -> Dataset:
         present = self._present(record)
         if present is None:
-            present = self._datasets[record] = self._surface.create((self.kind, self.session_id, record), schema, exist_ok=True)
+            present = self._surface.create((self.kind, self.session_id, record), schema, exist_ok=True)
+            if present.rows:  # another writer made it, and added to it, since this one looked
+                raise self._conflict(record)
+            self._datasets[record] = present
         return present
 
     def _refuse_strangers(self) -> None:
