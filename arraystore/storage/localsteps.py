@@ -1,6 +1,8 @@
 """Steps of writing below a local root, short of those that link, rename or sync."""
 
 import os
+import random
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,6 +17,9 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 ATTEMPTS = 100
 """How often to make a directory anew that others remove as soon as it is empty."""
+
+PATIENCE = 0.02
+"""The longest wait between two of these, in seconds: whoever is always a step behind lets the others finish first."""
 
 
 _THREADS = 8
@@ -42,6 +47,7 @@ def insist(root: LocalRoot, doing: str, key: str, step: Callable[[], None]) -> N
         except OSError as error:
             if left == 0 or not isinstance(error, FileNotFoundError):
                 raise storage_error(error, doing, key, root.path) from error
+            time.sleep(random.uniform(0, min(PATIENCE, 0.0001 * 2 ** (ATTEMPTS - left))))  # noqa: S311 - of no secret
     raise AssertionError("the last attempt returns or raises")
 
 
