@@ -28,9 +28,6 @@ from arraystore.tags import Tag, Tags, repeated
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 
-UNFIT = (".", "..", "zarr.json")  # as parts of a class root's place
-
-
 SURFACES: Mapping[StorageClass, type[Surface]] = {
     StorageClass.QUARANTINE: QuarantineSurface,
     StorageClass.EXPERIMENTS: ExperimentsSurface,
@@ -262,7 +259,7 @@ def open_store(
     try:
         data = opener(location).get("zarr.json")
     except NotFound as error:
-        msg = f"{location} holds no store: make one with open_store(…, create=True) or `arraystore init {location}`"
+        msg = f"{location} holds no store: make one with open_store(…, create=True) or `arraystore init --root {location}`"
         raise NotFound(msg) from error
     store = Store(location, decode_attributes(data, StoreAttributes, location), role, opener)
     if tag is None:

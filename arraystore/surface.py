@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any
 
@@ -28,7 +29,7 @@ from arraystore.tombstone import deletion_draft, gone
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.codecs import Profile, group_metadata
-from layouts.naming import KEY_TEMPLATES, format_key, parse_key, unescape
+from layouts.naming import KEY_TEMPLATES, escape, format_key, parse_key, unescape
 from layouts.schema import Schema, parse_schema
 
 type Key = str | Sequence[str]
@@ -99,6 +100,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         self,
         pattern: str | Sequence[str] = "*",
         *,
+        venue: str | None = None,
         schema: str | None = None,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
@@ -111,6 +113,8 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         ----------
         pattern
             Escaped text with `*` and `?` (`binance-usdm/trades/*`), or one pattern per part of the key.
+        venue
+            As it is, not escaped; InvalidInput in a class whose keys tell none.
         schema
             The name of the schema in force.
         start, end
@@ -118,10 +122,10 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         complete
             True: only datasets whose windows all are complete; False: only others.
         reconcile
-            For the last three: look at every dataset, and not only at those that the journal marks as changed.
+            For all of these but the first two: look at every dataset, and not only at those that the journal marks as changed.
         """
         require(self._role, Action.READ, self._class)
-        paths = self._catalog.paths(self._parts(pattern))
+        paths = self._catalog.paths(self._of_venue(self._parts(pattern), venue))
         if not (schema is None and start is None and end is None and complete is None):
             span, entries = arguments.bounds(start, end), self._catalog.entries(reconcile=reconcile)
             paths = [path for path in paths if path in entries and _matches(entries[path], schema, span, complete)]
@@ -143,6 +147,17 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             msg = f"{pattern!r} has {len(parts)} parts; keys of {self._class.value} are {'/'.join(template)}"
             raise InvalidInput(msg, "pattern")
         return parts
+
+    def _of_venue(self, parts: list[str], venue: str | None) -> list[str]:
+        """The patterns, narrowed to a venue; one that allows it no more matches nothing."""
+        if venue is None:
+            return parts
+        template = KEY_TEMPLATES[self._class]
+        if "venue" not in template:
+            msg = f"keys of {self._class.value} are {'/'.join(template)}, and tell no venue: leave it out"
+            raise InvalidInput(msg, "venue")
+        place, name = template.index("venue"), escape(arguments.text(venue, "venue", empty=False))
+        return [*parts[:place], name if fnmatchcase(name, parts[place]) else "", *parts[place + 1 :]]
 
     def _readable(self, key: tuple[str, ...]) -> bool:
         return _may_read(self._role, self._class, key[0])

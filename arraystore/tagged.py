@@ -34,17 +34,18 @@ class TaggedSurface(Surface):
         self,
         pattern: str | Sequence[str] = "*",
         *,
+        venue: str | None = None,
         schema: str | None = None,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         complete: bool | None = None,
         reconcile: bool = False,
     ) -> list[tuple[str, ...]]:
-        """Keys that the tag names and that match the pattern, sorted; a tag isn't searched by anything else."""
+        """Keys that the tag names and that match pattern and venue, sorted; a tag isn't searched by anything else."""
         require(self._role, Action.READ, self._class)
         if not (schema is start is end is complete is None) or reconcile:
             self._refuse()
-        parts = self._parts(pattern)
+        parts = self._of_venue(self._parts(pattern), venue)
         keys = filter(self._readable, self.pins)
         return sorted(key for key in keys if all(map(fnmatchcase, format_key(key).split("/"), parts)))
 

@@ -11,6 +11,7 @@ from arraystore.cli.extent import extent
 from arraystore.cli.history import newest_versions
 from arraystore.cli.output import count, counted, left, print_json, right, size, table, to_the_second
 from layouts.classes import Action, StorageClass, may
+from layouts.naming import KEY_TEMPLATES
 
 if TYPE_CHECKING:
     from arraystore.store import Store
@@ -34,15 +35,16 @@ _COLUMNS = (
     "ls", examples=["arraystore ls --root data", "arraystore ls --root data 'canonical/*/trades'", "arraystore ls --root data raw --json"]
 )
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@click.option("--venue", help="Only datasets of this venue, in the classes whose keys name one.")
 @with_store
-def ls(store: "Store", *, patterns: tuple[str, ...], as_json: bool) -> None:
+def ls(store: "Store", *, patterns: tuple[str, ...], venue: str | None, as_json: bool) -> None:
     """List datasets and how much they hold.
 
     Tells windows, rows, bytes, first and last time on the axis clock, version and last commit.
 
     A PATTERN names a dataset or what it lies below, and may hold * and ?: canonical, canonical/*/trades, 'raw/binance*'.
     """
-    listed = [_described(store, dataset) for dataset in datasets_matching(store, patterns)]
+    listed = [_described(store, dataset) for dataset in datasets_matching(store, patterns, venue)]
     if as_json:
         print_json({"store": store.url, "role": str(store.role), "datasets": listed})
         return
@@ -51,8 +53,8 @@ def ls(store: "Store", *, patterns: tuple[str, ...], as_json: bool) -> None:
     click.echo(f"\n{counted(len(listed), 'dataset')}, {counted(rows, 'row')}, {size(stored)} in {store.url}")
 
 
-def datasets_matching(store: "Store", patterns: Iterable[str]) -> "Iterator[DatasetView]":
-    """The datasets that any pattern names (no pattern: all), class by class, sorted by key.
+def datasets_matching(store: "Store", patterns: Iterable[str], venue: str | None = None) -> "Iterator[DatasetView]":
+    """The datasets that any pattern names (no pattern: all), class by class, sorted by key; of a venue, in the classes that tell it.
 
     Classes that the role may not read are left out, unless a pattern names one: then AccessDenied.
     """
@@ -61,8 +63,10 @@ def datasets_matching(store: "Store", patterns: Iterable[str]) -> "Iterator[Data
     for storage_class in StorageClass:
         if storage_class.value not in named and not may(store.role, storage_class, Action.READ):
             continue
+        if venue is not None and "venue" not in KEY_TEMPLATES[storage_class]:
+            continue
         surface = store.surface(storage_class)
-        for key in surface.find():
+        for key in surface.find(venue=venue):
             address = address_of(storage_class, key)
             if not wanted or any(_matches(address, pattern) for pattern in wanted):
                 yield surface[key]

@@ -28,6 +28,12 @@ def test_ls_lists_every_dataset_by_class_and_key(run_json: RunJson) -> None:
     assert listed(run_json("ls")) == [MESSAGES, TRADES, BARS, RUN]
 
 
+def test_ls_lists_one_venue(run_json: RunJson) -> None:
+    assert listed(run_json("ls", "--venue", "binance-usdm")) == [MESSAGES, TRADES, BARS]
+    assert listed(run_json("ls", "derived", "--venue", "binance-usdm")) == [BARS]
+    assert listed(run_json("ls", "--venue", "binance")) == []
+
+
 def test_ls_tells_how_much_there_is_and_from_when_to_when(run_json: RunJson) -> None:
     trades = run_json("ls", TRADES)["datasets"][0]
     assert trades.pop("bytes") > 0
@@ -197,6 +203,14 @@ def test_what_cannot_be_shown_is_one_line_and_a_code(run: Run, arguments: list[s
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (code, "", 1)
     assert result.stderr.startswith("error: ")
     assert words in result.stderr
+
+
+def test_a_place_without_a_store_tells_the_command_that_makes_one(run: Run, tmp_path: Path) -> None:
+    told = run("ls", "--root", str(tmp_path / "new")).stderr
+    command = told.split("`")[1].split()
+    assert command[0] == "arraystore"
+    assert run(*command[1:]).exit_code == 0
+    assert run("ls", "--root", str(tmp_path / "new")).exit_code == 0
 
 
 def test_a_command_without_a_store_says_how_to_name_one(run: Run) -> None:

@@ -55,6 +55,24 @@ def test_datasets_are_found_by_name_schema_span_and_completeness(root: Path) -> 
     assert find("venue/feed-1/*", complete=True, start="2024-08-11", end="2024-08-12") == [("venue", "feed-1", "X013")]
 
 
+def test_datasets_are_found_by_venue_where_keys_tell_one(root: Path) -> None:
+    quality = filled(root, 3)
+    quality.canonical.create(("a venue*", "feed-0", "X"), SCHEMA)
+    analysis = arraystore.open_store(root, role="analysis")
+    bars = arraystore.schema_by_name("bars", interval="1m")
+    for venue in ("venue", "other"):
+        analysis.derived.create(("bars", "1m", venue, "X"), bars)
+    assert len(analysis.canonical.find(venue="venue")) == 3
+    assert analysis.canonical.find("venue/feed-1/*", venue="venue") == [("venue", "feed-1", "X001")]
+    assert analysis.canonical.find("ven*/*/*", venue="a venue*") == []
+    assert analysis.canonical.find(venue="a venue*", schema="trades") == [("a venue*", "feed-0", "X")]
+    assert analysis.derived.find(venue="other") == [("bars", "1m", "other", "X")]
+    with pytest.raises(arraystore.InvalidInput, match="tell no venue"):
+        analysis.experiments.find(venue="venue")
+    tagged = quality.tag("t", [quality.canonical["venue", "feed-0", "X000"].pin(), quality.canonical[("a venue*", "feed-0", "X")].pin()])
+    assert arraystore.open_store(root, role="analysis", tag=tagged.name).canonical.find(venue="a venue*") == [("a venue*", "feed-0", "X")]
+
+
 def test_what_was_found_is_found_again_with_what_came_since(root: Path) -> None:
     store = filled(root, 5)
     find = arraystore.open_store(root, role="analysis").canonical.find
