@@ -73,6 +73,9 @@ class CheckpointTable:
     clocks: tuple[str, ...]
     _loaded: dict[str, WindowState] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return len(self.columns["window"])
+
     def names(self) -> tuple[str, ...]:
         """Every window's name, sorted."""
         return tuple(name.decode() for name in self.columns["window"].tolist())
@@ -166,7 +169,7 @@ def is_due(state: State) -> bool:
     if state.log_bytes < MINIMUM_LOG_BYTES:
         return False
     manifests = sum(600 + 400 * len(window.segments) + 250 * len(window.lineage) for window in state.changed.values())
-    root = 4096 + 240 * (len(state.table.names()) + len(state.changed)) + 300 * len(state.artifacts) + 2000 * len(state.schemas)
+    root = 4096 + 240 * (len(state.table) + len(state.changed)) + 300 * len(state.artifacts) + 2000 * len(state.schemas)
     return state.log_bytes >= manifests + root + 120 * (len(state.writers) + len(state.attributes))
 
 

@@ -14,6 +14,7 @@ from arraystore.record import WINDOW_LENGTHS
 from layouts.schema import Schema
 
 HOST = socket.gethostname()
+_DECODER = msgspec.json.Decoder(Commit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,13 @@ def draft_commit(
     )
 
 
-def as_read(commit: Commit) -> Commit:
-    """The commit as readers will have it, which shares nothing with the caller's; raises if that isn't what was meant."""
+def as_read(commit: Commit) -> tuple[Commit, bytes]:
+    """The commit as readers will have it, which shares nothing with the caller's, and its header; raises if that isn't what was meant."""
     try:
-        found = msgspec.json.decode(msgspec.json.encode(commit), type=Commit)
+        header = msgspec.json.encode(commit)
+        found = _DECODER.decode(header)
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         raise InvalidInput(f"it can't be written so that it reads back: {error}", "commit") from error
     if found != commit:
         raise InvalidInput("it would read back as something else: give text, whole numbers, and JSON for attributes", "commit")
-    return found
+    return found, header

@@ -162,7 +162,7 @@ def _change(before: WindowState, change: WindowChange, place: int, step: _Step) 
     """A window after one commit's change to it."""
     commit, where = step.commit, f"{step.where}, window {change.window[:80]!r}"
     check_window_name(change.window, where, by_time=step.by_time)
-    segments = before.segments
+    segments, counted = before.segments, None
     if change.remove:
         gone = set(change.remove)
         if missing := gone - {entry.name for entry in segments}:
@@ -172,7 +172,11 @@ def _change(before: WindowState, change: WindowChange, place: int, step: _Step) 
     added = [_placed(entry, number, step, where) for number, entry in enumerate(change.add)]
     if change.tail is not None:
         added.append(_tail_entry(change.tail, place, step, where))
-    if added:
+    if change.tail is not None and len(added) == 1 and not change.remove and (not segments or segments[-1].order < added[0].order):
+        # By far the most frequent change, and the newest version's tail can be no other's name or place.
+        count, size = before.tail_totals
+        segments, counted = (*segments, *added), (count + 1, size + added[0].bytes)
+    elif added:
         segments = (*segments, *added)
         if len({entry.name for entry in segments}) != len(segments) or len({entry.order for entry in segments}) != len(segments):
             msg = f"{where}: adds a segment that is there already, or two in one place"
@@ -195,6 +199,7 @@ def _change(before: WindowState, change: WindowChange, place: int, step: _Step) 
         coverage=union((*fresh.coverage, *change.coverage)) if change.coverage else fresh.coverage,
         attributes=merge(fresh.attributes, change.attributes),
         lineage=fresh.lineage + tuple(pin for pin in commit.inputs if pin not in fresh.lineage),
+        counted=counted,
     )
 
 

@@ -21,6 +21,7 @@ from layouts.times import format_time
 from layouts.windows import AXIS_MAX, AXIS_MIN
 
 VALID = "_valid"
+PLAIN = frozenset((Kind.NUMBER, Kind.TIME, Kind.VOCABULARY, Kind.FLAGS))  # one array each, of the values themselves
 
 type Givens = dict[str, Given]
 
@@ -33,6 +34,8 @@ def rows_from(data: Any, schema: Schema) -> Rows:
     column may be left out, or come with a bool column `<name>_valid`; None, NaT, masked and Arrow's null are null; NaN is a value.
     Raises `InvalidInput` with every problem: names, types, lengths, values, nulls, and the order of times where the schema has one.
     """
+    if (rows := _as_it_is(data, schema)) is not None:
+        return rows
     problems: list[Problem] = []
     givens = _gather(data, schema, problems)
     validity = {name.removesuffix(VALID): givens.pop(name) for name in list(givens) if _is_validity(name, schema)}
@@ -57,6 +60,28 @@ def rows_from(data: Any, schema: Schema) -> Rows:
     if problems:
         raise InvalidInput(problems)
     return Rows(schema=schema, count=count, arrays=arrays, labels=labels) if count else empty(schema)
+
+
+def _as_it_is(data: Any, schema: Schema) -> Rows | None:
+    """The rows of a dict of arrays that are what is stored, as live writers have them; None for anything that needs a closer look."""
+    if type(data) is not dict or data.keys() != set(schema.names) or not hasattr(data[schema.axis], "__len__"):
+        return None
+    count = len(data[schema.axis])
+    arrays: Arrays = {}
+    for column in schema.columns:
+        array = data[column.name]
+        if type(array) is not np.ndarray or array.shape != (count,) or array.dtype != column.dtype or column.kind not in PLAIN:
+            return None
+        arrays[column.name] = np.ascontiguousarray(array)
+    closer = [column for column in schema.columns if column.kind not in (Kind.NUMBER, Kind.TIME)]
+    try:
+        for column in closer:
+            convert(column, Given(values=arrays[column.name]))
+    except InvalidInput:
+        return None
+    if not count or any(column.levels for column in schema.columns) or _axis_problems(schema, arrays[schema.axis]):
+        return None
+    return Rows(schema=schema, count=count, arrays=arrays)
 
 
 def _gather(data: Any, schema: Schema, problems: list[Problem]) -> Givens:

@@ -91,7 +91,7 @@ class Log(History):
         if expired:
             msg = f"{self.prefix}: segments {expired} were planned below the floor {state.segment_floor}; write them again"
             raise PlanExpired(msg)
-        commit = as_read(
+        commit, header = as_read(
             msgspec.structs.replace(
                 draft.commit,
                 version=state.version + 1,
@@ -102,7 +102,7 @@ class Log(History):
                 checkpoint=state.checkpoint,
             )
         )
-        data, digest = encode_record("commit", commit, list(draft.pieces))
+        data, digest = encode_record("commit", msgspec.Raw(header), list(draft.pieces))
         key = self._key(commit.version)
         after = fold(state, commit, digest, len(data), key)
         if self._notices is not None:

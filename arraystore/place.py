@@ -1,16 +1,19 @@
 """Where a dataset lies and who looks at it: the one check of the access matrix, made before any I/O."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from arraystore.errors import AccessDenied
 from arraystore.storage.base import Storage
 from layouts.classes import Action, Role, StorageClass, may, who_may
 from layouts.naming import format_key
 
+_may = lru_cache(4096)(may)  # asked before every call of a writer, and always answered alike
+
 
 def require(role: Role, action: Action, storage_class: StorageClass, key: tuple[str, ...] | None = None) -> None:
     """Raise AccessDenied, naming role, class and who may, unless the matrix allows it."""
-    if not may(role, storage_class, action, key):
+    if not _may(role, storage_class, action, key):
         what = storage_class.value if key is None else f"{storage_class.value}/{format_key(key)}"
         allowed = ", ".join(who_may(storage_class, action, key)) or "nobody"
         msg = f"role {role.value} may not {action.value} {what}; allowed: {allowed}"

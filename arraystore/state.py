@@ -21,6 +21,7 @@ class WindowState:
     coverage: tuple[Interval, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     lineage: tuple[Pin, ...] = ()
+    counted: tuple[int, int] | None = field(default=None, compare=False, repr=False)  # `tail_totals`, where they are known already
 
     @property
     def rows(self) -> int:
@@ -42,6 +43,11 @@ class WindowState:
         """The rows inlined in commits: always the last entries."""
         return tuple(entry for entry in self.segments if entry.tail)
 
+    @property
+    def tail_totals(self) -> tuple[int, int]:
+        """How many tails there are, and their bytes."""
+        return self.counted or (len(self.tails), sum(entry.bytes for entry in self.tails))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowSummary:
@@ -57,6 +63,10 @@ class WindowSummary:
 
 class WindowTable(Protocol):
     """The windows of a checkpoint, loaded one at a time."""
+
+    def __len__(self) -> int:
+        """How many windows there are."""
+        ...
 
     def names(self) -> tuple[str, ...]:
         """Every window's name, sorted."""
@@ -78,6 +88,9 @@ class WindowTable(Protocol):
 @dataclass(frozen=True, slots=True)
 class NoWindows:
     """The table before the first checkpoint."""
+
+    def __len__(self) -> int:
+        return 0
 
     def names(self) -> tuple[str, ...]:
         """No window."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from arraystore.segment import write_segments
 from arraystore.state import State, WindowState
 from arraystore.tail import encode_tail
 from arraystore.tombstone import gone
-from layouts.chunking import TAIL_BYTES, TAIL_COUNT, TAIL_TOTAL_BYTES
+from layouts.chunking import COMMIT_TAILS_BYTES, TAIL_BYTES, TAIL_COUNT, TAIL_TOTAL_BYTES, TINY_TAIL_BYTES
 from layouts.cuts import cut_by_window, window_of, windows_of
 from layouts.schema import Order, Schema
 from layouts.times import format_time
@@ -108,17 +109,35 @@ def plan(state: State, request: Request) -> tuple[WindowPlan, ...]:
     if state.sealed:
         msg = f"dataset {state.dataset} is sealed since version {state.version}: write to a new one"
         raise WindowClosed(msg)
-    pieces = _pieces(state, request)
-    return tuple(_plan_window(state, request, name, rows, coverage) for name, (rows, coverage) in sorted(pieces.items()))
+    pieces = sorted(_pieces(state, request).items())
+    plans = tuple(_plan_window(state, request, name, rows, coverage, TAIL_BYTES) for name, (rows, coverage) in pieces)
+    limit = _tail_limit([planned.rows.nbytes for planned in plans if planned.as_tail and planned.rows is not None])
+    if limit == TAIL_BYTES:
+        return plans
+    return tuple(_plan_window(state, request, name, rows, coverage, limit) for name, (rows, coverage) in pieces)
 
 
-def _plan_of_tails(state: State, request: Request) -> tuple[WindowPlan, ...] | None:
-    """The plan, if nothing but tails would be written; None otherwise, and where the state, perhaps an old one, forbids it."""
+def _tail_limit(sizes: list[int]) -> int:
+    """How large a window's rows may be to stay in the commit, so that it doesn't grow beyond what is read at once with ease."""
+    if sum(sizes) <= COMMIT_TAILS_BYTES:
+        return TAIL_BYTES
+    limit, total = TINY_TAIL_BYTES, 0
+    for size, alike in groupby(sorted(sizes)):
+        total += size * len(list(alike))
+        if total > COMMIT_TAILS_BYTES:
+            break
+        limit = max(limit, size)
+    return limit
+
+
+def _plan_of_tails(state: State, request: Request) -> tuple[Request, tuple[WindowPlan, ...]] | None:
+    """The settled request and its plan, if only tails would be written; else None, and where a state, perhaps an old one, forbids it."""
     try:
-        plans = plan(state, settled(state, request))
+        ours = settled(state, request)
+        plans = plan(state, ours)
     except ArrayStoreError:
         return None
-    return plans if all(planned.as_tail for planned in plans) else None
+    return (ours, plans) if all(planned.as_tail for planned in plans) else None
 
 
 def _pieces(state: State, request: Request) -> _Pieces:
@@ -167,7 +186,9 @@ def pieces_of(schema: Schema, rows: Rows | None, coverage: Iterable[Interval], w
     return pieces
 
 
-def _plan_window(state: State, request: Request, name: str, rows: Rows | None, coverage: tuple[Interval, ...]) -> WindowPlan:
+def _plan_window(
+    state: State, request: Request, name: str, rows: Rows | None, coverage: tuple[Interval, ...], tail_limit: int
+) -> WindowPlan:
     before = state.window(name)
     replacing = request.replaces is not None
     seen = request.replaces if replacing else request.seen
@@ -185,11 +206,12 @@ def _plan_window(state: State, request: Request, name: str, rows: Rows | None, c
         raise WindowClosed(f"window {name} {told}: pass reopen=True to fill it again, or replace it")
     reopened = (has_rows or bool(ready)) and not replacing and before.completeness == "complete"
     completeness = request.completeness or ("open" if reopened else None)
-    tails = () if replacing else before.tails
+    count, total = (0, 0) if replacing else before.tail_totals
     size = rows.nbytes if rows is not None else 0
     closing = completeness == "complete" or request.state == "sealed"
-    full = len(tails) + 1 >= TAIL_COUNT or sum(entry.bytes for entry in tails) + size >= TAIL_TOTAL_BYTES
-    as_tail = not closing and not full and size <= TAIL_BYTES and not ready
+    full = count + 1 >= TAIL_COUNT or total + size >= TAIL_TOTAL_BYTES
+    as_tail = not closing and not full and size <= tail_limit and not ready
+    tails = () if replacing or (as_tail and rows is not None) else before.tails  # a look at each, so only if need be
     return WindowPlan(
         window=name,
         rows=rows if has_rows else None,
@@ -239,9 +261,11 @@ class Writer:
     def _attempt(self, request: Request, *, locked: bool) -> tuple[State, tuple[str, ...] | None]:
         # What writes no segments and isn't refused needs no newest state to plan on: publishing decides on that anyway.
         known = self._log.known()
-        plans = _plan_of_tails(known, request) if known.alive and known.dataset == self._dataset else None
+        tails = _plan_of_tails(known, request) if known.alive and known.dataset == self._dataset else None
         written: dict[str, list[SegmentEntry]] = {}
-        if plans is None:
+        if tails is not None:
+            plans = tails[1]
+        else:
             state = self._log.head()
             self.refuse_another(state)
             if _is_done(state, request):
@@ -257,6 +281,8 @@ class Writer:
             done = _is_done(now, request)
             if done:
                 return None
+            if tails is not None and now is known:
+                return _draft(now, *tails, written)
             ours = settled(now, request)
             current = plan(now, ours)
             if [planned.ground for planned in current] != [planned.ground for planned in plans]:

@@ -17,6 +17,10 @@ TAIL_BYTES = 128 * KIB
 #: So many tails of a window, or so many bytes of them, must be folded into a segment.
 TAIL_COUNT = 256
 TAIL_TOTAL_BYTES = 1 * MIB
+#: So many bytes of tails one commit may hold, over all of its windows; beyond, the largest of them become segments,
+COMMIT_TAILS_BYTES = 4 * MIB
+#: but for those of at most so many bytes, since a segment is a dozen files.
+TINY_TAIL_BYTES = 4 * KIB
 
 
 def chunk_length(length: int, element_bytes: int, budget_bytes: int) -> int:

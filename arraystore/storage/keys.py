@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from layouts.problems import InvalidInput
 
@@ -14,6 +15,7 @@ TEMPORARY = ".tmp-"
 _PART = re.compile(r"[A-Za-z0-9=_.-]+")
 
 
+@lru_cache(4096)  # the way to an object is the same for many
 def is_part(text: str) -> bool:
     """Whether a key may have this part: what else lies in a directory isn't ours, and isn't listed."""
     return (

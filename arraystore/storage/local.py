@@ -117,10 +117,7 @@ class LocalStorage(LocalReads):
         return queue(self._root, above, name, lambda error: storage_error(error, "locking", key, self.url))
 
     def _create_once(self, above: Sequence[str], name: str, data: Buffer) -> None:
-        opened = self._root.opened()
-        chain, _ = way(opened.root, above, make=True)
-        _settle(opened, chain)
-        directory = chain[-1]
+        directory = _durable(self._root.opened(), above)
         fd, temporary = self._new_file(directory)
         try:
             write_all(fd, data)
@@ -181,6 +178,17 @@ class LocalStorage(LocalReads):
         except OSError as error:
             what = f"{'/'.join([*above, name])!r} is visible, but its directory couldn't be synced ({error}), so a crash may take it back"
             raise CommitUnknown(f"{self.url}: {what}; look at the system's log, then read it again") from error
+
+
+def _durable(opened: Opened, parts: Sequence[str]) -> Directory:
+    """The directory that `parts` lead to, made if need be, and the way to it durable."""
+    with suppress(FileNotFoundError):
+        directory = descend(opened.root, parts)
+        if directory in opened.durable:
+            return directory
+    chain, _ = way(opened.root, parts, make=True)
+    _settle(opened, chain)
+    return chain[-1]
 
 
 def _settle_all(root: LocalRoot, names: Collection[Parts], made: Container[Parts]) -> None:

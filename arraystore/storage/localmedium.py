@@ -84,6 +84,8 @@ def queue(root: LocalRoot, above: Sequence[str], name: str, failure: Callable[[O
 
 
 def _lock_file(root: LocalRoot, above: Sequence[str], name: str) -> int:
+    with suppress(FileNotFoundError):
+        return open_file(root.opened().root, [*above, name])[0]
     flags = os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     for left in reversed(range(ATTEMPTS)):
         try:

@@ -58,10 +58,13 @@ class LocalReads:
 
     def exists(self, key: str) -> bool:
         """See `Storage.exists`."""
+        parts = key_parts(key)
         try:
-            self.size(key)
-        except NotFound:
+            file_size(self._root.opened().root, parts)
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            raise self._unreadable(error, key) from error
         return True
 
     def list(self, prefix: str) -> Listing:

@@ -3,6 +3,7 @@
 import array
 import datetime as dt
 import decimal
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.errors import InvalidInput
 from arraystore.frame import Frame
 from arraystore.intake import first_step_back, rows_from
+from layouts.feeds import schema_by_name
 from layouts.schema import Column, Schema
 
 START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z
@@ -321,3 +323,23 @@ def test_datasets_with_undecoded_units_of_their_own_are_sent_to_decoding(schema)
     with pytest.raises(InvalidInput, match=r"xarray\.decode_cf"):
         rows_from(data, schema)
     assert rows_from(xr.decode_cf(data), schema).arrays["time"].tolist() == [START, START + 10**9]
+
+
+def test_a_plain_dict_of_stored_types_reads_as_any_other_mapping_does() -> None:
+    schema = schema_by_name("trades")
+    data = {
+        "time": np.arange(5, dtype=np.int64),
+        "price": np.array([1.0, np.nan, -0.0, 3.0, 4.0]),
+        "size": np.arange(10.0)[::2],
+        "side": np.array([1, -1, 1, -1, 1], np.int8),
+        "flags": np.zeros(5, np.uint8),
+    }
+    quick, careful = rows_from(data, schema), rows_from(MappingProxyType(data), schema)
+    assert quick.count == careful.count == 5
+    assert {name: array.tobytes() for name, array in quick.arrays.items()} == {n: a.tobytes() for n, a in careful.arrays.items()}
+    for name, wrong in {"side": np.full(5, 9, np.int8), "flags": np.full(5, 255, np.uint8), "time": np.arange(5)[::-1].copy()}.items():
+        with pytest.raises(InvalidInput) as told:
+            rows_from(data | {name: wrong}, schema)
+        with pytest.raises(InvalidInput) as told_carefully:
+            rows_from(MappingProxyType(data | {name: wrong}), schema)
+        assert told.value.problems == told_carefully.value.problems
