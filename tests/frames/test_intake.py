@@ -337,7 +337,7 @@ def test_a_plain_dict_of_stored_types_reads_as_any_other_mapping_does() -> None:
     quick, careful = rows_from(data, schema), rows_from(MappingProxyType(data), schema)
     assert quick.count == careful.count == 5
     assert {name: array.tobytes() for name, array in quick.arrays.items()} == {n: a.tobytes() for n, a in careful.arrays.items()}
-    for name, wrong in {"side": np.full(5, 9, np.int8), "flags": np.full(5, 255, np.uint8), "time": np.arange(5)[::-1].copy()}.items():
+    for name, wrong in {"side": np.full(5, 9, np.int8), "flags": np.full(5, 255, np.uint8), "time": np.full(5, -(1 << 63))}.items():
         with pytest.raises(InvalidInput) as told:
             rows_from(data | {name: wrong}, schema)
         with pytest.raises(InvalidInput) as told_carefully:
