@@ -91,7 +91,8 @@ class Dataset(DatasetView):
         inputs
             Pins of what these rows were made from.
         token
-            `(writer, sequence)`, increasing: repeating a writer's latest token returns its first commit instead of adding twice.
+            `(writer, sequence)`, increasing: repeating a writer's latest token returns its first commit instead of adding twice. Where
+            work comes in any order (days, files), each piece is a writer of its own: `("end-of-day 2024-08-08", 1)`.
         coverage
             Intervals `[start, end)` that these rows cover fully, so that *no rows* differs from *not recorded*.
         completeness

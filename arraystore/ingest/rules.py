@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import msgspec
+import numpy as np
 
 from arraystore.errors import InvalidInput, Problem
-from arraystore.ingest.mapping import BY_SIZE, TEXT_UNITS, UNITS, ColumnRule, Mapping, Source
+from arraystore.ingest.mapping import BY_SIZE, TEXT_UNITS, UNITS, ColumnRule, Mapping, Source, Value
 from arraystore.ingest.names import Names, is_template, zone_of
 from layouts.columns import Column, Kind
 from layouts.feeds import schema_by_name
@@ -110,7 +111,27 @@ def _sources(spec: ColumnRule, levels: int | None) -> tuple[Source, ...]:
 
 
 def _reads(column: Column, spec: ColumnRule, scale: Fraction | None) -> str:
-    """As what a source of text is read, so that the reader does the work."""
+    """As what a source of text is read, so that the reader does the work; as text where some null isn't a value of that kind."""
+    reads = _read_as(column, spec, scale)
+    return reads if all(_is_of(value, reads) for value in spec.null) else TEXT
+
+
+def _is_of(value: Value, reads: str) -> bool:
+    """Whether a value of a mapping can be read as this."""
+    if reads in (TEXT, LABEL, BINARY):
+        return True
+    try:
+        if reads == BOOL:
+            return str(value).lower() in ("true", "false", "0", "1")
+        if reads.startswith(("int", "uint")):
+            return bool(np.iinfo(reads).min <= int(str(value)) <= np.iinfo(reads).max)
+        Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        return False
+    return True
+
+
+def _read_as(column: Column, spec: ColumnRule, scale: Fraction | None) -> str:
     match column.kind:
         case Kind.TIME:
             return TEXT if spec.unit not in UNITS else "int64" if spec.unit == "ns" else f"decimal:{UNITS[spec.unit]}"

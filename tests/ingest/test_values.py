@@ -1,5 +1,6 @@
 """Numbers, times and words of files become exactly what they say."""
 
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,27 @@ def test_texts_that_mean_null_are_null(store: arraystore.Store, tmp_path: Path) 
     assert frame.valid("x").tolist() == [False, True, False, False]
     frame = one_column(store, tmp_path / "y.csv", ["-1", "1"], {"nullable": True}, {"null": ["-1"]})
     assert frame.valid("x").tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("column", "spec", "texts", "expected"),
+    [
+        ({"dtype": "uint64"}, {"null": ["-"]}, ["-", "18446744073709551615"], 2**64 - 1),
+        ({"dtype": "uint8"}, {"null": [-1]}, ["-1", "7"], 7),
+        ({"dtype": "float64"}, {"null": ["n/a", "-"]}, ["n/a", "0.1"], 0.1),
+        ({"dtype": "float32"}, {"null": ["-"]}, ["-", "0.1"], np.float32("0.1")),
+        ({"dtype": "bool"}, {"null": ["?"]}, ["?", "true"], True),
+        ({"kind": "decimal", "places": 2}, {"null": ["-"]}, ["-", "1.25"], Decimal("1.25")),
+        ({"kind": "time"}, {"null": ["-"], "unit": "ms"}, ["-", "1.5"], np.datetime64(1_500_000, "ns")),
+        ({"kind": "vocabulary", "vocabulary": {"up": 1}}, {"null": ["-"], "sign": {"positive": "up"}}, ["-", "3"], 1),
+    ],
+)
+def test_a_text_that_is_no_number_may_mean_null_in_one_column(
+    store: arraystore.Store, tmp_path: Path, column: dict[str, Any], spec: dict[str, Any], texts: list[str], expected: Any
+) -> None:
+    frame = one_column(store, tmp_path / "x.csv", texts, {**column, "nullable": True}, spec)
+    assert frame.valid("x").tolist() == [False, True]
+    assert frame["x"][1] == expected
 
 
 def test_bytes_and_labels(column: Any) -> None:

@@ -1,4 +1,4 @@
-"""A late file and a correction, told as they happen; pins read the bytes they named all the while."""
+"""Late rows, interleaved writers, corrections and withdrawals; pins read the bytes they named all the while."""
 
 import threading
 
@@ -30,36 +30,6 @@ def bars(*hours: int, close: float = 1.0) -> dict[str, object]:
     times = START + np.asarray(hours) * 3600 * SECOND
     told = {"open_time": times, "close_time": times + 3600 * SECOND, "is_revision": np.zeros(len(hours), bool)}
     return {**told, **base, "volume": np.asarray(hours, float)}
-
-
-def test_a_late_file_and_a_correction(open_as: OpenAs) -> None:
-    # The day arrives in two files, of which the second is late; data quality closes the day without it.
-    dataset = new(open_as)
-    dataset.append(rows(100), completeness="complete", coverage=("2024-08-08", "2024-08-08T12:00"))
-    backtest = open_as("backtesting")
-    first = backtest.canonical[KEY].read(window="2024-08-08").pin
-
-    # A day later the other file is there. The day is complete, which a job has to say that it knows.
-    late = rows(20, first=100)
-    with pytest.raises(arraystore.WindowClosed, match="reopen=True"):
-        dataset.append(late)
-    dataset.append(late, reopen=True, coverage=("2024-08-08T12:00", "2024-08-09"), completeness="complete", reason="second file came late")
-    second = backtest.canonical[KEY].read(window="2024-08-08").pin
-    assert dataset.manifest("2024-08-08").coverage == ((START, START + DAY),)
-
-    # The venue says that trades 50 to 59 were wrong: the day is replaced.
-    frame = dataset.read(window="2024-08-08")
-    kept = np.r_[0:50, 60:120]
-    dataset.replace("2024-08-08", frame.rows.take(kept), reason="ten trades busted", coverage=WHOLE_DAY)
-
-    # Each pin reads what it named; nobody has to know what happened since, and who asks is told.
-    assert numbers(backtest.read(first)) == list(range(100))
-    assert numbers(backtest.read(second)) == list(range(120))
-    assert numbers(backtest.canonical[KEY].read()) == kept.tolist()
-    told = dataset.diff(first, dataset.pin())
-    assert [(each.window, each.change, each.rows) for each in told.windows] == [("2024-08-08", "changed", (100, 110))]
-    assert [version.reason for version in dataset.versions()][-2:] == ["second file came late", "ten trades busted"]
-    assert not dataset.verify(deep=True)
 
 
 def test_late_rows_of_a_dataset_in_time_order_read_where_their_time_is(open_as: OpenAs) -> None:

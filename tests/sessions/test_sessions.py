@@ -1,7 +1,5 @@
 """Live sessions: what they cost, what a crash leaves, and what an audit finds."""
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,53 +11,6 @@ import arraystore
 from arraystore.storage import open_storage
 from tests.sessions.conftest import fills, session
 from tests.store.conftest import START
-
-REPOSITORY = Path(__file__).parents[2]
-
-TRADER = """
-import sys, arraystore
-from tests.sessions.conftest import fills, session
-from tests.store.conftest import START
-live = session(sys.argv[1], "2024-08-08")
-for number in range(10**6):
-    record = "fills" if number % 3 else "own_fills"
-    span = live.append(record, fills(str(number), start=START + number * 10**9), arraystore.schema_by_name("fills"))
-    print(span.last, flush=True)
-"""
-
-
-def trade_until_killed(root: Path, after: int) -> int:
-    """A live process that is killed after so many acknowledgements; the last number that it told."""
-    with subprocess.Popen([sys.executable, "-c", TRADER, root], stdout=subprocess.PIPE, cwd=REPOSITORY) as process:
-        assert process.stdout is not None
-        told = [int(process.stdout.readline()) for _ in range(after)]
-        process.kill()
-        told += map(int, process.stdout.read().split())
-    assert told == list(range(1, len(told) + 1))
-    return told[-1]
-
-
-def test_a_killed_live_session_goes_on_right_after_its_last_durable_record(root: Path) -> None:
-    acknowledged = trade_until_killed(root, after=20)
-    live = session(root, "2024-08-08")
-    found = live.recover()
-    assert found.is_whole
-    assert found.last_sequence in {acknowledged, acknowledged + 1}, "perhaps one was durable, and its process had no time to say so"
-    assert found.last_row is not None
-    number = found.last_sequence - 1
-    assert found.last_record == ("fills" if number % 3 else "own_fills")
-    assert found.last_time == START + number * 10**9
-    assert list(found.last_row["fill_id"]) == [str(number)]
-    assert found.last_row["sequence"].tolist() == [found.last_sequence]
-    assert sum(found.rows.values()) == found.last_sequence
-    with live:
-        assert live.append("fills", fills("after")).first == found.last_sequence + 1
-    seen = session(root, "2024-08-08", role="analysis").audit()
-    assert (seen.is_whole, seen.last_sequence) == (True, found.last_sequence + 1)
-    for record in live.records():
-        dataset = arraystore.open_store(root, role="operations").execution_records["live", "2024-08-08", record]
-        assert not dataset.verify(deep=True)
-        assert {manifest.completeness for manifest in dataset.manifests()} == {"complete"}
 
 
 class Counting:

@@ -250,42 +250,6 @@ def test_a_role_that_may_not_read_canonical_may_not_resolve(open_as: OpenAs) -> 
         open_as("data-recording").resolve("X", venue="venue", at="2021-01-01")
 
 
-def test_prices_are_read_across_a_change_of_name(open_as: OpenAs) -> None:
-    # A venue's bars lie under the symbol of their day; an analyst knows the company by its newest name.
-    quality = open_as("data-quality")
-    tell(quality, META)
-    days = np.arange("2022-06-06", "2022-06-14", dtype="datetime64[D]").astype("datetime64[ns]")
-    closes = np.arange(100.0, 100.0 + len(days))
-    renamed = days >= np.datetime64("2022-06-09")
-    for symbol, of_symbol in (("FB", ~renamed), ("META", renamed)):
-        price = closes[of_symbol]
-        quality.canonical.create(("xnas", "bars-1d", symbol), arraystore.schema_by_name("bars", interval="1d")).append(
-            {
-                "open_time": days[of_symbol], "close_time": days[of_symbol] + np.timedelta64(1, "D"), "open": price, "high": price,
-                "low": price, "close": price, "volume": price, "is_revision": np.zeros(len(price), bool),
-            }
-        )  # fmt: skip
-    # Another instrument takes the old symbol later, and must not be mixed in.
-    tell(quality, [("isin-of-a-fund", "xnas", "FB", "2022-06-10", None, "2022-06-10")])
-    fund = quality.canonical["xnas", "bars-1d", "FB"]
-    fund.append(
-        {
-            "open_time": ["2022-06-10"], "close_time": ["2022-06-11"], "open": [1.0], "high": [1.0], "low": [1.0], "close": [1.0],
-            "volume": [1.0], "is_revision": [False],
-        }
-    )  # fmt: skip
-
-    store = open_as("analysis")
-    company = store.resolve("META", venue="xnas", at="2022-06-13")
-    assert store.resolve("FB", venue="xnas", at="2022-06-08").instrument_uid == company.instrument_uid
-    assert store.resolve("FB", venue="xnas", at="2022-06-13").instrument_uid == "isin-of-a-fund"
-    with pytest.raises(arraystore.NotFound):
-        store.resolve("FB", venue="xnas", at="2022-06-09")
-
-    parts = [store.canonical["xnas", "bars-1d", symbol].read(start, stop, ["close"]) for symbol, start, stop in company.periods]
-    assert np.concatenate([np.asarray(part["close"]) for part in parts]).tolist() == closes.tolist()
-
-
 @given(st.lists(st.tuples(st.sampled_from("XYZ"), st.integers(0, 9), st.one_of(st.none(), st.integers(0, 9))), max_size=8))
 def test_periods_say_at_each_time_what_the_name_known_last_says(drawn: list[tuple[str, int, int | None]]) -> None:
     names = [Name("a", "venue", symbol, start, stop, rank) for rank, (symbol, start, stop) in enumerate(drawn)]
