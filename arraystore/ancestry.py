@@ -102,7 +102,8 @@ def impact(index: LineageIndex, view: DatasetView, windows: Sequence[str] | None
         manifest = view.manifest(name)
         for edge in edges:
             older = [pin for pin in edge.inputs if pin.version < manifest.version and _touches(name, pin)]
-            found += [Stale(dependent=edge, pin=pin, window=name, now=manifest.version) for pin in older[-1:]]
+            changed = view.rows_version(name) if older else 0
+            found += [Stale(dependent=edge, pin=pin, window=name, now=changed) for pin in older[-1:] if pin.version < changed]
     return found
 
 

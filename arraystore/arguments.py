@@ -117,6 +117,15 @@ def clock(schema: Schema, given: str | None) -> str:
     return given or schema.axis
 
 
+def whole(given: Any, where: str, least: int, most: int | None = None) -> int:
+    """A whole number within bounds."""
+    told = f"from {least}" + (" up" if most is None else f" to {most}")
+    number = isinstance(given, int | np.integer) and not isinstance(given, bool)
+    if not number or given < least or (most is not None and given > most):
+        raise InvalidInput(f"{_shown(given)} isn't a whole number {told}", where)
+    return int(given)
+
+
 def threads(given: int | None) -> int | None:
     """How many may work; None leaves it to the number of processors."""
     match given:

@@ -9,6 +9,8 @@ from layouts.schema import Schema
 
 type Interval = tuple[Int64, Int64]
 
+COMPACT = "compact"  # the operation that changes how rows lie, and none of them
+
 
 class SegmentEntry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A segment of a window: columnar (`segment` names it) or a tail (`tail` is the version that holds its rows).

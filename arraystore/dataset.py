@@ -12,6 +12,7 @@ from arraystore import arguments
 from arraystore.arguments import IntervalLike, TimeLike
 from arraystore.artifacts import ArtifactSource, open_source, write_artifact
 from arraystore.commit import ArtifactEntry, Pin
+from arraystore.compaction import Compaction, CompactionRule, Compactor
 from arraystore.draft import Draft, draft_commit
 from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, Problem, WindowClosed
 from arraystore.evolution import evolve_draft, in_force
@@ -23,6 +24,7 @@ from arraystore.state import State
 from arraystore.streaming import PIECE_BYTES, write_stream
 from arraystore.view import DatasetView
 from arraystore.writer import WITHDRAWN, Request, Writer
+from layouts.chunking import SEGMENT_ROWS
 from layouts.classes import Action
 from layouts.evolution import schema_change_problems
 from layouts.schema import Order, Schema, parse_schema
@@ -291,6 +293,45 @@ class Dataset(DatasetView):
 
         self._move(self._log.publish(decide))
         return entry
+
+    def compact(
+        self,
+        window: str | Iterable[str] | None = None,
+        *,
+        dry_run: bool = False,
+        max_rows: int = SEGMENT_ROWS,
+        leave_bytes: int | None = None,
+        threads: int | None = None,
+    ) -> Compaction:
+        """Make one segment of the many segments and tails of a window, of several, or of all (None): the same rows, in the same order.
+
+        Role operations. Older versions and pins read what they read before; logical digests prove every column before anything is
+        published. What other writers do meanwhile stays; where they changed the very same segments, it is planned again.
+
+        Parameters
+        ----------
+        dry_run
+            Change nothing: the runs that would become one segment each come back without a `result`.
+        max_rows
+            Rows of a segment at most.
+        leave_bytes
+            Leave segments of so many bytes or more as they are, so that compacting a window that grows costs what came to it.
+        """
+        self._place.require(Action.MAINTAIN)
+        rule = CompactionRule(
+            max_rows=arguments.whole(max_rows, "max_rows", 1, SEGMENT_ROWS),
+            leave_bytes=None if leave_bytes is None else arguments.whole(leave_bytes, "leave_bytes", 0),
+        )
+        names = None
+        if window is not None:
+            names = [self._window(name).window for name in ((window,) if isinstance(window, str) else arguments.texts(window, "window"))]
+        compactor = Compactor(self._log, self.uuid, self.role, rule, arguments.threads(threads))
+        if dry_run:
+            return compactor.plan(names)
+        done = compactor.compact(names)
+        if done.version is not None:
+            self.refresh()
+        return done
 
     def _refuse_sealed(self, state: State) -> None:
         if state.sealed:

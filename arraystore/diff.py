@@ -12,11 +12,10 @@ from arraystore.digest import LogicalDigest, combine
 from arraystore.evolution import in_force
 from arraystore.index import ZoneIndex, load_index
 from arraystore.log import Log
-from arraystore.logical import digest_elements, digest_of_absent, is_codes, label_hashes
+from arraystore.logical import digest_of_absent, digest_of_rows
 from arraystore.parts import load_parts
 from arraystore.plan import Part, arrange
 from arraystore.reader import Selection, read
-from arraystore.rows import Rows
 from arraystore.state import State, WindowState
 from layouts.evolution import widens
 from layouts.naming import unescape
@@ -203,7 +202,7 @@ class _Content:
         specs = list(schema.arrays_of(column))
         if self._merges or any(_is_other(part.schema, column) for part in self._parts):
             rows = read(self._storage, self._by_key, schema, Selection(), columns=[column.name])
-            return [_digest(rows, schema, spec) for spec in specs]
+            return [digest_of_rows(rows, schema, spec) for spec in specs]
         return [combine(self._digest_of(part, schema, spec) for part in self._parts) for spec in specs]
 
     def _with_axis(self, column: Column) -> tuple[Column, ...]:
@@ -211,7 +210,7 @@ class _Content:
 
     def _digest_of(self, part: Part, schema: Schema, spec: ArraySpec) -> LogicalDigest:
         if part.rows is not None:
-            return _digest(part.rows, schema, spec)
+            return digest_of_rows(part.rows, schema, spec)
         index: ZoneIndex = load_index(self._storage, part.prefix, part.entry, part.schema)
         if spec.column in part.schema and spec.name in index.digests:
             return index.digests[spec.name]
@@ -220,10 +219,3 @@ class _Content:
 
 def _is_other(schema: Schema, column: Column) -> bool:
     return column.name in schema and schema.column(column.name).dtype != column.dtype
-
-
-def _digest(rows: Rows, schema: Schema, spec: ArraySpec) -> LogicalDigest:
-    if spec.name not in rows.arrays:
-        return digest_of_absent(spec, schema, rows.count, column_is_there=spec.column in rows.arrays)
-    hashes = label_hashes(rows.labels[spec.column]) if is_codes(schema, spec) else None
-    return digest_elements(rows.arrays[spec.name], hashes)

@@ -49,6 +49,14 @@ def digest_elements(elements: np.ndarray, hashes: np.ndarray | None = None) -> L
     return combine(digest(np.take(hashes, piece, mode="wrap")) for piece in pieces)  # code -1, a null, wraps to the last
 
 
+def digest_of_rows(rows: Rows, schema: Schema, spec: ArraySpec) -> LogicalDigest:
+    """The logical digest of an array of rows, there or not; `schema` is the whole one, of which rows may have some columns."""
+    if spec.name not in rows.arrays:
+        return digest_of_absent(spec, schema, rows.count, column_is_there=spec.column in rows.arrays)
+    hashes = label_hashes(rows.labels[spec.column]) if is_codes(schema, spec) else None
+    return digest_elements(rows.arrays[spec.name], hashes)
+
+
 def digest_of_absent(spec: ArraySpec, schema: Schema, rows: int, *, column_is_there: bool) -> LogicalDigest:
     """The digest of an array that a segment hasn't got: all valid if its column is there, else all null."""
     if spec.role == "valid":

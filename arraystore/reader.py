@@ -62,7 +62,7 @@ def read(
         raise InvalidInput(problem)
     if selection.by_clock:
         parts = [part for part in parts if may_match(part.entry, clock, selection)]
-    sources = _open(storage, parts)
+    sources = open_sources(storage, parts)
     clusters = arrange([part.entry for part in parts], schema)
     if selection.labels is not None:
         _leave_out_chunks(sources, *selection.labels)
@@ -85,7 +85,7 @@ def _narrowed(schema: Schema, names: set[str]) -> Schema:
     return msgspec.structs.replace(schema, columns=tuple(column for column in schema.columns if column.name in names))
 
 
-def _open(storage: Storage, parts: Sequence[Part]) -> list[Source]:
+def open_sources(storage: Storage, parts: Sequence[Part]) -> list[Source]:
     """All parts with all their rows, and with their indexes."""
     indexes: list[ZoneIndex | None] = [None] * len(parts)
 

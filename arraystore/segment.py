@@ -1,15 +1,15 @@
-"""Writes rows as a segment: a plain Zarr v3 group of one sharded array per column, and the index of all its chunks.
+"""Writes a segment: a plain Zarr v3 group of one sharded array per column, and the index of all its chunks.
 
-Chunks are encoded on all processors and written in order as they come, so that a segment costs its rows' memory and a few
-chunks, whatever its size.
+Chunks are encoded on all processors and written in order as they come, so that a segment costs its contents' memory and a few
+chunks, whatever its size; and contents may be a stream.
 """
 
 import hashlib
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ from arraystore.storage.base import Batch
 from layouts import chunking
 from layouts.codecs import CONVENTIONS, CodecSpec, array_metadata, codec_for, column_attributes, group_metadata
 from layouts.naming import new_segment_name
-from layouts.schema import ArraySpec, Column
+from layouts.schema import ArraySpec, Schema
 
 FORMAT = 1
 
@@ -37,9 +37,70 @@ def write_segments(
     entries = []
     for start in range(0, rows.count, chunking.SEGMENT_ROWS):
         part = rows.slice(start, min(start + chunking.SEGMENT_ROWS, rows.count))
-        name = new_segment_name(base_version, secrets.randbits(128))
+        name = new_name(base_version)
         entries.append(write_segment(batch, f"{window_prefix}/{name}", name, part, schema_number=schema_number, profile=profile))
     return entries
+
+
+def new_name(base_version: int) -> str:
+    """A name that no segment has, for one whose writer plans on that version."""
+    return new_segment_name(base_version, secrets.randbits(128))
+
+
+class Contents(Protocol):
+    """What a segment is made of: at least one row, as `Rows.tidy` has them, whose arrays are told piece by piece."""
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the rows."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        """The labels of each dictionary column that is there; all of them occur."""
+        ...
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """Elements along the first dimension of each array that is there."""
+        ...
+
+    def pieces(self, array: str, length: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """An array cut into pieces of `length` elements, in order, and beside those of a clock which of them are valid (None: all)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _InMemory:
+    """Rows as contents."""
+
+    rows: Rows
+
+    @property
+    def schema(self) -> Schema:
+        return self.rows.schema
+
+    @property
+    def count(self) -> int:
+        return self.rows.count
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        return {column: labels for column, labels in self.rows.labels.items() if column in self.rows.arrays}
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        return {name: len(values) for name, values in self.rows.arrays.items()}
+
+    def pieces(self, array: str, length: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        values, valid = self.rows.arrays[array], self.rows.arrays.get(f"{array}_valid")
+        for start in range(0, len(values), length):
+            yield values[start : start + length], None if valid is None else valid[start : start + length]
 
 
 def write_segment(
@@ -50,9 +111,17 @@ def write_segment(
     It is whole and durable once the batch is. `threads` encode (default: one per processor).
     """
     assert rows.count, "a segment has rows"
-    rows = rows.tidy()
-    plans = [_plan_array(rows, spec, profile) for spec in rows.schema.arrays() if spec.name in rows.arrays]
-    encoded = map_in_order(_encode, ((plan, chunk) for plan in plans for chunk in range(plan.count)), threads)
+    entry, _ = write_contents(batch, prefix, name, _InMemory(rows.tidy()), schema_number=schema_number, profile=profile, threads=threads)
+    return entry
+
+
+def write_contents(
+    batch: Batch, prefix: str, name: str, contents: Contents, *, schema_number: int, profile: str, threads: int | None = None
+) -> tuple[SegmentEntry, ZoneIndex]:
+    """Write contents as `write_segment` writes rows; the segment's index comes back too."""
+    schema = contents.schema
+    plans = [_plan_array(contents, spec, profile) for spec in schema.arrays() if spec.name in contents.lengths]
+    encoded = map_in_order(_encode, (task for plan in plans for task in _tasks(contents, plan)), threads)
     objects: dict[str, str] = {}
     size = 0
 
@@ -63,31 +132,32 @@ def write_segment(
 
     written: dict[str, _Written] = {}
     for plan in plans:
-        size += put_document(f"{plan.spec.name}/zarr.json", _array_document(plan, rows, profile))
+        size += put_document(f"{plan.spec.name}/zarr.json", _array_document(plan, contents, profile))
         written[plan.spec.name] = _write_array(batch, prefix, plan, encoded, objects)
         size += written[plan.spec.name].bytes
-    about = {"format": FORMAT, "schema": msgspec.to_builtins(rows.schema), "segment": name}
+    about = {"format": FORMAT, "schema": msgspec.to_builtins(schema), "segment": name}
     size += put_document("zarr.json", group_metadata({"Conventions": CONVENTIONS, "arraystore": about}))
     index = ZoneIndex(
         segment=name,
-        rows=rows.count,
-        schema=rows.schema,
+        rows=contents.count,
+        schema=schema,
         profile=str(profile),
         objects=objects,
-        labels={column: labels for column, labels in rows.labels.items() if column in rows.arrays},
-        digests={spec.name: _digest_of(spec, rows, written) for spec in rows.schema.arrays()},
+        labels=contents.labels,
+        digests={spec.name: _digest_of(spec, contents, written) for spec in schema.arrays()},
         tables={array: done.table for array, done in written.items()},
-        bounds={clock: written[clock].bounds for clock in rows.schema.clocks if clock in written},
+        bounds={clock: written[clock].bounds for clock in schema.clocks if clock in written},
         elements={
-            column.name: _first_bytes(rows, column, written)
-            for column in rows.schema.columns
+            column.name: _first_bytes(written[f"{column.name}_count"])
+            for column in schema.columns
             if column.is_ragged and column.name in written
         },
         codes={column: np.stack(done.codes) for column, done in written.items() if done.codes},
     )
     data, index_digest = encode_index(index)
-    size += batch.put(index_key(prefix, rows.schema), data)
-    return SegmentEntry(schema=schema_number, rows=rows.count, clocks=index.clocks, bytes=size, segment=name, index=index_digest)
+    size += batch.put(index_key(prefix, schema), data)
+    entry = SegmentEntry(schema=schema_number, rows=contents.count, clocks=index.clocks, bytes=size, segment=name, index=index_digest)
+    return entry, index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,16 +166,18 @@ class _ArrayPlan:
 
     spec: ArraySpec
     codec: CodecSpec
-    values: np.ndarray
+    length: int
     chunk: int
     shard: int
-    valid: np.ndarray | None  # given for clocks
     is_clock: bool
     hashes: np.ndarray | None  # of each label, then of null, for dictionary columns
 
     @property
     def count(self) -> int:
-        return -(-len(self.values) // self.chunk)
+        return -(-self.length // self.chunk)
+
+
+type _Task = tuple[_ArrayPlan, np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +189,7 @@ class _Encoded:
     digest: LogicalDigest
     bounds: Interval | None
     codes: np.ndarray | None
+    total: int  # of a count: the bytes that its rows have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,30 +201,34 @@ class _Written:
     digest: LogicalDigest
     bounds: Bounds
     codes: list[np.ndarray]
+    totals: list[int]
 
 
-def _plan_array(rows: Rows, spec: ArraySpec, profile: str) -> _ArrayPlan:
-    values = rows.arrays[spec.name]
+def _plan_array(contents: Contents, spec: ArraySpec, profile: str) -> _ArrayPlan:
+    length = contents.lengths[spec.name]
     budget = chunking.PAYLOAD_CHUNK_BYTES if spec.is_payload else chunking.CHUNK_BYTES
-    chunk = chunking.chunk_length(len(values), spec.element_bytes, budget)
-    is_clock = spec.role == "values" and spec.name in rows.schema.clocks
+    chunk = chunking.chunk_length(length, spec.element_bytes, budget)
     return _ArrayPlan(
         spec=spec,
         codec=codec_for(profile, spec.dtype, payload=spec.is_payload),
-        values=values,
+        length=length,
         chunk=chunk,
-        shard=chunking.shard_length(len(values), chunk, spec.element_bytes),
-        valid=rows.arrays.get(f"{spec.name}_valid") if is_clock else None,
-        is_clock=is_clock,
-        hashes=label_hashes(rows.labels[spec.name]) if is_codes(rows.schema, spec) else None,
+        shard=chunking.shard_length(length, chunk, spec.element_bytes),
+        is_clock=spec.role == "values" and spec.name in contents.schema.clocks,
+        hashes=label_hashes(contents.labels[spec.name]) if is_codes(contents.schema, spec) else None,
     )
 
 
-def _encode(task: tuple[_ArrayPlan, int]) -> _Encoded:
+def _tasks(contents: Contents, plan: _ArrayPlan) -> Iterator[_Task]:
+    if plan.length:
+        for elements, valid in contents.pieces(plan.spec.name, plan.chunk):
+            yield plan, elements, valid if plan.is_clock else None
+
+
+def _encode(task: _Task) -> _Encoded:
     """Everything that is computed of one chunk."""
-    plan, chunk = task
-    start = chunk * plan.chunk
-    elements = np.ascontiguousarray(plan.values[start : start + plan.chunk])
+    plan, elements, valid = task
+    elements = np.ascontiguousarray(elements)
     codes = None
     if plan.hashes is not None and len(plan.hashes) - 1 <= CODE_SET_LABELS:
         used = np.zeros(len(plan.hashes), np.bool_)
@@ -160,13 +237,13 @@ def _encode(task: tuple[_ArrayPlan, int]) -> _Encoded:
     missing = plan.chunk - len(elements)
     padded = np.concatenate([elements, np.repeat(elements[-1:], missing, axis=0)]) if missing else elements
     stored, checksum = encode_chunk(plan.codec, padded)
-    valid = plan.valid[start : start + plan.chunk] if plan.valid is not None else None
     return _Encoded(
         stored=stored,
         checksum=checksum,
         digest=digest_elements(elements, plan.hashes),
         bounds=time_bounds(elements, valid) if plan.is_clock else None,
         codes=codes,
+        total=int(elements.sum(dtype=np.int64)) if plan.spec.role == "count" else 0,
     )
 
 
@@ -175,7 +252,7 @@ def _write_array(batch: Batch, prefix: str, plan: _ArrayPlan, encoded: Iterator[
     entry = ArrayEntry(
         array=plan.spec.name,
         dtype=plan.spec.dtype,
-        shape=(len(plan.values), *plan.spec.inner_shape),
+        shape=(plan.length, *plan.spec.inner_shape),
         chunk=plan.chunk,
         shard=plan.shard,
         codec=plan.codec.name,
@@ -198,6 +275,7 @@ def _write_array(batch: Batch, prefix: str, plan: _ArrayPlan, encoded: Iterator[
             np.array([each.bounds[1] for each in done if each.bounds], np.int64),
         ),
         codes=[each.codes for each in done if each.codes is not None],
+        totals=[each.total for each in done],
     )
 
 
@@ -214,32 +292,30 @@ def _shard(table: ChunkTable, chunks: range, encoded: Iterator[_Encoded], done: 
         table.offset[chunk], table.length[chunk], table.crc32c[chunk] = offset, len(each.stored), each.checksum
         offset += len(each.stored)
         yield each.stored
-        done.append(_Encoded(b"", each.checksum, each.digest, each.bounds, each.codes))
+        done.append(replace(each, stored=b""))
     yield table.shard_index(chunks)
 
 
-def _array_document(plan: _ArrayPlan, rows: Rows, profile: str) -> dict[str, Any]:
-    column = rows.schema.column(plan.spec.column)
+def _array_document(plan: _ArrayPlan, contents: Contents, profile: str) -> dict[str, Any]:
+    column = contents.schema.column(plan.spec.column)
     return array_metadata(
         plan.spec,
-        length=len(plan.values),
+        length=plan.length,
         chunk=plan.chunk,
         shard=plan.shard,
         profile=profile,
-        attributes=column_attributes(column, rows.labels.get(column.name, ()), role=plan.spec.role),
+        attributes=column_attributes(column, contents.labels.get(column.name, ()), role=plan.spec.role),
     )
 
 
-def _first_bytes(rows: Rows, column: Column, written: Mapping[str, _Written]) -> np.ndarray:
-    """Of each chunk of the column's count, the first byte in its values; then where they end."""
-    counts = rows.arrays[f"{column.name}_count"]
-    starts = np.arange(0, len(counts), written[f"{column.name}_count"].table.entry.chunk)
-    return np.concatenate(([0], np.cumsum(np.add.reduceat(counts, starts, dtype=np.int64))))
+def _first_bytes(counts: _Written) -> np.ndarray:
+    """Of each chunk of a column's count, the first byte in its values; then where they end."""
+    return np.concatenate(([0], np.cumsum(np.array(counts.totals, np.int64))))
 
 
-def _digest_of(spec: ArraySpec, rows: Rows, written: Mapping[str, _Written]) -> LogicalDigest:
+def _digest_of(spec: ArraySpec, contents: Contents, written: Mapping[str, _Written]) -> LogicalDigest:
     return (
         written[spec.name].digest
         if spec.name in written
-        else digest_of_absent(spec, rows.schema, rows.count, column_is_there=spec.column in written)
+        else digest_of_absent(spec, contents.schema, contents.count, column_is_there=spec.column in written)
     )

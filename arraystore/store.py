@@ -4,17 +4,20 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from arraystore import arguments
 from arraystore.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, window_span
 from arraystore.arguments import TimeLike
 from arraystore.commit import Pin
+from arraystore.compaction import Compaction
 from arraystore.diff import Diff, compare
 from arraystore.errors import InvalidInput, NotFound, Problem
 from arraystore.execution import ExecutionSurface
 from arraystore.experiments import ExperimentsSurface
 from arraystore.frame import Frame
 from arraystore.lineage import Dependent, LineageIndex
+from arraystore.maintenance import on_each
 from arraystore.place import require
 from arraystore.quarantine import QuarantineSurface
 from arraystore.resolving import Resolver
@@ -194,6 +197,13 @@ class Store:
         """Exactly the rows and columns a pin names."""
         view = self.open_pin(pin)
         return view.read(pin.start, pin.end, pin.columns or None, threads=threads)
+
+    def compact(self, patterns: str | Iterable[str] = "*", *, dry_run: bool = False, **options: Any) -> Mapping[str, Compaction]:
+        """Compact every window of every dataset that a pattern names (`canonical/*/trades`); what was done, by address.
+
+        Role operations. `dry_run` only plans; the other options are those of `Dataset.compact`.
+        """
+        return on_each(self.surface, self.role, patterns, Action.MAINTAIN, lambda dataset: dataset.compact(dry_run=dry_run, **options))
 
     def resolve(self, symbol: str, *, venue: str, at: TimeLike, known_at: TimeLike | None = None) -> Instrument:
         """The instrument that a venue's symbol named at a time: a symbol may have named others before, and it others.

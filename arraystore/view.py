@@ -9,9 +9,9 @@ import numpy as np
 from arraystore import arguments
 from arraystore.arguments import TimeLike
 from arraystore.artifacts import Artifact
-from arraystore.commit import Pin
+from arraystore.commit import COMPACT, Pin
 from arraystore.diff import Diff, Side, compare
-from arraystore.errors import InvalidInput, NotFound
+from arraystore.errors import InvalidInput, NotFound, VersionExpired
 from arraystore.frame import Frame
 from arraystore.log import Log
 from arraystore.manifest import Manifest, Version, manifest_of, version_of
@@ -145,6 +145,17 @@ class DatasetView:
         self._place.require(Action.READ)
         found = self._window(window)
         return manifest_of(self._place, found, *self._told((found.window,)))
+
+    def rows_version(self, window: str) -> int:
+        """The last version that changed which rows a window has: compaction changes how they lie, and doesn't count."""
+        self._place.require(Action.READ)
+        name, version = self._on_disk(window), self._window(window).version
+        try:
+            while self._log.record(version)[0].operation == COMPACT:
+                version = self._log.at(version - 1).window(name).version
+        except VersionExpired:
+            pass  # what was before it can't be told any more
+        return version
 
     def manifests(self) -> Iterable[Manifest]:
         """The Dataset Manifests of all windows, in order."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from arraystore.commit import Interval, Pin, SegmentEntry, WindowChange
 from arraystore.draft import Draft, draft_commit
-from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, WindowClosed
+from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, PlanExpired, WindowClosed
 from arraystore.evolution import in_force, settle
 from arraystore.log import Log
 from arraystore.parts import load_parts
@@ -255,6 +255,9 @@ class Writer:
                     return self._attempt(request, locked=True)
             except _GroundMoved:
                 continue
+            except PlanExpired:  # written below a floor that came meanwhile, and perhaps gone: write them again under new names
+                if request.written:
+                    raise
         msg = f"{self._log.prefix}: other writers changed the same windows {REPLANS} times in a row; try again"
         raise Conflict(msg)
 

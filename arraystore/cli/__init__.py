@@ -8,6 +8,7 @@ from arraystore.cli.command import Group
 from arraystore.cli.ingest import ingest
 from arraystore.cli.inspection import info, log, manifest
 from arraystore.cli.listing import ls
+from arraystore.cli.maintenance import compact
 from arraystore.cli.quarantine import quarantine
 from arraystore.cli.rows import head
 from arraystore.cli.runs import runs
@@ -46,5 +47,6 @@ for _command in (
     runs,
     sessions,
     quarantine,
+    compact,
 ):
     main.add_command(_command)

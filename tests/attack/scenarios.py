@@ -134,6 +134,15 @@ def record(machine: Machine) -> None:
     session(machine).append("fills", {"time": [START + 1], **FILL})
 
 
+def maintained(machine: Machine) -> arraystore.Dataset:
+    return opened(machine, "operations").canonical[KEY]
+
+
+def laid_out(machine: Machine) -> object:
+    """Besides what readers see, how rows lie."""
+    return see("canonical")(machine), [(entry.rows, bool(entry.tail)) for m in maintained(machine).manifests() for entry in m.segments]
+
+
 SCENARIOS = {
     "create": Scenario(lambda m: opened(m, "operations"), made),
     "append a tail": Scenario(filled, lambda m: canonical(m).append(plain(SMALL, 20_000))),
@@ -147,6 +156,7 @@ SCENARIOS = {
     "complete": Scenario(filled, lambda m: canonical(m).update(window="2024-08-08", completeness="complete")),
     "add a file": Scenario(filled, lambda m: canonical(m).add_file(b"file" * 600_000, "file")),
     "replace a file": Scenario(with_file, lambda m: canonical(m).add_file(b"new", "file")),
+    "compact": Scenario(filled, lambda m: maintained(m).compact(), laid_out),
     "write a series": Scenario(running, lambda m: run_of(m).append(plain(LARGE), window="plain"), see("experiments")),
     "seal a run": Scenario(running, seal, see("experiments")),
     "append to a session": Scenario(
