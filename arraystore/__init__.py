@@ -55,6 +55,7 @@ from arraystore.store import ClassSummary, Store, open_store, summarise
 from arraystore.surface import Surface
 from arraystore.symbols import Instrument, Period
 from arraystore.tags import Tag
+from arraystore.verification import Covered, Verification
 from arraystore.verify import Finding
 from arraystore.view import DatasetView
 from layouts import (
@@ -93,6 +94,7 @@ __all__ = [
     "CommitUnknown",
     "Conflict",
     "Corrupt",
+    "Covered",
     "Dataset",
     "DatasetView",
     "Decimals",
@@ -142,6 +144,7 @@ __all__ = [
     "Surface",
     "Tag",
     "Unsupported",
+    "Verification",
     "Version",
     "VersionExpired",
     "Window",

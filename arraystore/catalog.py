@@ -68,9 +68,13 @@ class Catalog:
 
     def paths(self, patterns: Sequence[str] | None = None) -> list[str]:
         """Paths of the datasets there are, whose parts match the patterns (`*` and `?`, on escaped names), sorted."""
-        found = sorted(path for path in self._walk("", patterns or ["*"] * self._depth) if self._has_log(path))
+        found = self.with_log(patterns)
         deleted = set(self._storage.list(DELETED).objects)
         return [path for path in found if not deleted or mark_name(path) not in deleted or self._is_alive(path)]
+
+    def with_log(self, patterns: Sequence[str] | None = None) -> list[str]:
+        """The same, with those that were deleted: what they held is kept for pins."""
+        return sorted(path for path in self._walk("", patterns or ["*"] * self._depth) if self._has_log(path))
 
     def note_deletion(self, path: str) -> None:
         """Have it known, durably, that the dataset at `path` may be deleted: who lists names looks closer."""

@@ -132,6 +132,14 @@ class History:
             state = fold(state, commit, digest, size, self._key(version))
             yield state
 
+    def beginning(self) -> State:
+        """The state that the oldest kept commit follows: nothing but the birth certificate, or what the floor's checkpoint says."""
+        return self._base(None, self._floor())
+
+    def newest(self) -> int:
+        """The newest version there is, whatever its commit says; NotFound where there is no log."""
+        return self._find_head()
+
     def commits(self, state: State, after: int = 0) -> list[tuple[Commit, str]]:
         """Each kept commit after version `after`, and its digest, up to the one that made `state`; each named by the next."""
         found: list[tuple[Commit, str]] = []

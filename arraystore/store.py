@@ -28,6 +28,7 @@ from arraystore.surface import Surface
 from arraystore.symbols import Instrument
 from arraystore.tagged import TaggedSurface
 from arraystore.tags import Tag, Tags, repeated
+from arraystore.upkeep import Upkeep
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 
@@ -38,7 +39,7 @@ SURFACES: Mapping[StorageClass, type[Surface]] = {
 }
 
 
-class Store:
+class Store(Upkeep):
     """A store as one role sees it. Safe to share between threads; to reach it from another process, open its URL there.
 
     Attributes

@@ -1,7 +1,7 @@
 """One storage class as seen by one role: find, open, create, and follow what changes."""
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -136,6 +136,14 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         require(self._role, Action.READ, self._class)
         entries = self._catalog.entries(reconcile=reconcile)
         return [entry for path, entry in sorted(entries.items()) if entry.alive and self._readable(_key_of(path))]
+
+    def logs(self, through: Callable[[Storage], Storage] | None = None) -> Iterator[Log]:
+        """The log of every dataset that the role may read, also of deleted ones, by path; read through another storage, if asked for."""
+        require(self._role, Action.READ, self._class)
+        storage = self._storage if through is None else through(self._storage)
+        for path in self._catalog.with_log():
+            if self._readable(_key_of(path)):
+                yield Log(storage, path, self._class.value)
 
     def _parts(self, pattern: str | Sequence[str]) -> list[str]:
         """One pattern per part of a key."""

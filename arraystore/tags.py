@@ -78,6 +78,18 @@ class Tags:
         """All tags, sorted."""
         return sorted(unescape(name) for name in self.beside(create=False).list("").prefixes if is_escaped(name))
 
+    def versions(self, name: str) -> list[int]:
+        """The versions of a tag that are there, ascending."""
+        return sorted(map(parse_version_name, self.beside(create=False).list(escape(name)).objects))
+
+    def record(self, name: str, version: int) -> tuple[Tag, str]:
+        """A version of a tag, and the digest of its record."""
+        return self._read(escape(name), version)
+
+    def where(self, name: str, version: int) -> str:
+        """Where a version of a tag lies, below the store's root."""
+        return f"tags/{escape(name)}/{version_name(version)}"
+
     def _last(self, folder: str) -> int:
         return max(map(parse_version_name, self.beside(create=False).list(folder).objects), default=0)
 

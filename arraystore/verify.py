@@ -1,50 +1,93 @@
 """Checks that every byte a dataset stands on still is what was written."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Any
 
-from arraystore import checkpoint
 from arraystore.artifacts import Artifact
-from arraystore.commit import SegmentEntry
-from arraystore.errors import ArrayStoreError, InvalidInput, NotFound
+from arraystore.errors import ArrayStoreError, InvalidInput
+from arraystore.findings import Finding, finding
+from arraystore.index import decode_index, index_key
 from arraystore.log import Log
-from arraystore.parts import load_parts
+from arraystore.scan import Named, scan
 from arraystore.segmentcheck import verify_segment
-from arraystore.state import State, WindowState
-from layouts.naming import version_name
+from arraystore.state import State
+from arraystore.storage.base import Storage
+from arraystore.textcheck import text_problems
 from layouts.schema import Schema
 from layouts.windows import parse_window
 
+__all__ = ["Check", "Finding", "check_dataset", "verify_dataset"]
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that isn't as it was written: `where` is the object, `problem` what is wrong and what to do."""
 
-    where: str
-    problem: str
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One segment or artifact that is still to be looked at: its name below the dataset, its stored bytes, and how to look at it."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)
+    name: str
+    bytes: int
+    run: Callable[[], list[Finding]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetCheck:
+    """A dataset whose log was read: what was found wrong with that, and the checks of all that it names, by name."""
+
+    findings: list[Finding]
+    named: Named
+    checks: list[Check] = field(default_factory=list)
 
 
 def verify_dataset(log: Log, state: State, *, deep: bool) -> list[Finding]:
     """Check the log up to `state`, its checkpoints and manifests, and all segments and artifacts that a kept version names."""
-    findings, segments, artifacts = _verify_log(log, state, deep=deep)
-    findings += _verify_windows(log, state)
-    for (window, segment), (entry, schema_of) in segments.items():
+    found = check_dataset(log, state.version, state, deep=deep)
+    return found.findings + [problem for check in found.checks for problem in check.run()]
+
+
+def check_dataset(log: Log, until: int, state: State | None, *, deep: bool, threads: int | None = None) -> DatasetCheck:
+    """Check the log up to version `until` (whose state a reader finds to be `state`, if any), and list what is left to be checked."""
+    found: list[Finding] = []
+    tell = partial(finding, log.storage_class, log.prefix)
+    named = scan(log, until, state, lambda where, problem: found.append(tell(where, problem)), deep=deep)
+    if state is not None:
+        found += [tell(where, problem) for where, problem in _window_problems(log, state)]
+    checks = []
+    for (window, segment), (entry, schema) in sorted(named.segments.items()):
         prefix = f"{log.prefix}/{window}/{segment}"
-        problems = _quietly(partial(verify_segment, log.storage, prefix, entry, schema_of, deep=deep))
-        findings += [Finding(prefix, problem) for problem in problems]
-    for artifact in artifacts.values():
-        findings += [Finding(f"{log.prefix}/_artifacts/{artifact.entry.artifact}", text) for text in _verify_artifact(artifact, deep=deep)]
-    return findings
+        look: Callable[[], Iterable[str]] = partial(verify_segment, log.storage, prefix, entry, schema, deep=deep, threads=threads)
+        texts = partial(_texts, log.storage, prefix, schema, threads) if deep else None
+        run = partial(_run, tell, prefix, look, texts)
+        checks.append(Check(name=f"{window}/{segment}", bytes=entry.bytes, run=run))
+    for place, artifact in sorted(named.artifacts.items()):
+        kept = Artifact(log.storage, log.prefix, artifact)
+        run = partial(_run, tell, f"{log.prefix}/_artifacts/{place}", kept.verify if deep else partial(_size_of, kept), None)
+        checks.append(Check(name=f"_artifacts/{place}", bytes=artifact.bytes, run=run))
+    return DatasetCheck(findings=found, named=named, checks=checks)
 
 
-def _verify_windows(log: Log, state: State) -> Iterator[Finding]:
+def _run(
+    tell: Callable[[str, str], Finding], where: str, look: Callable[[], Iterable[str]], more: Callable[[], Iterable[str]] | None
+) -> list[Finding]:
+    """What a check finds; an error it raises is found, too. `more` is looked at where nothing else is wrong."""
+    problems: list[str] = []
+    for check in (look, more):
+        if check is None or problems:
+            continue
+        try:
+            problems += check()
+        except ArrayStoreError as error:
+            problems.append(str(error))
+    return [tell(where, problem) for problem in problems]
+
+
+def _texts(storage: Storage, prefix: str, schema: Schema, threads: int | None) -> Iterator[str]:
+    if any(column.is_ragged for column in schema.columns):
+        where = index_key(prefix, schema)
+        yield from text_problems(storage, prefix, decode_index(storage.get(where), schema, where)[0], threads)
+
+
+def _window_problems(log: Log, state: State) -> Iterator[tuple[str, str]]:
     """Windows of a dataset follow each other, whatever lengths they had."""
     if state.schema is None:
         return
@@ -53,81 +96,13 @@ def _verify_windows(log: Log, state: State) -> Iterator[Finding]:
         try:
             windows.append(parse_window(name))
         except InvalidInput as error:
-            yield Finding(log.prefix, str(error))
+            yield log.prefix, str(error)
     for first, second in pairwise(windows):
         if second.start < first.stop:
             told = f"window {second.name} lies in window {first.name}: append its rows anew, and withdraw it"
-            yield Finding(f"{log.prefix}/{second.name}", told)
-
-
-def _quietly(check: Callable[[], Iterable[str]]) -> list[str]:
-    """A check's findings; an error it raises is one of them."""
-    try:
-        return list(check())
-    except ArrayStoreError as error:
-        return [str(error)]
-
-
-def _verify_artifact(artifact: Artifact, *, deep: bool) -> list[str]:
-    return _quietly(artifact.verify) if deep else _quietly(lambda: _size_of(artifact))
+            yield f"{log.prefix}/{second.name}", told
 
 
 def _size_of(artifact: Artifact) -> list[str]:
     size = artifact.storage.size(f"{artifact.prefix}/_artifacts/{artifact.entry.artifact}/data")
     return [] if size == artifact.size else [f"has {size} bytes, not {artifact.size}"]
-
-
-type _Segments = dict[tuple[str, str], tuple[SegmentEntry, Schema]]
-
-
-def _verify_log(log: Log, state: State, *, deep: bool) -> tuple[list[Finding], _Segments, dict[str, Artifact]]:
-    """Fold every kept commit anew, comparing with each checkpoint on the way; what it names comes back."""
-    findings: list[Finding] = []
-    segments: _Segments = {}
-    artifacts: dict[str, Artifact] = {}
-    last: State | None = None
-    try:
-        for last in log.replay(until=state.version):
-            findings += _verify_checkpoint(log, last)
-            for name, window in last.changed.items():
-                if window.version == last.version:
-                    findings += _verify_tails(log, last, window) if deep else ()
-                    segments |= {(name, entry.segment): (entry, last.schemas[entry.schema]) for entry in window.segments if entry.segment}
-            for artifact in last.artifacts.values():
-                artifacts[artifact.artifact] = Artifact(log.storage, log.prefix, artifact)
-    except ArrayStoreError as error:
-        findings.append(Finding(log.prefix, str(error)))
-    if last is not None and last.version == state.version and last.digest != state.digest:
-        findings.append(Finding(log.prefix, f"version {state.version} is {last.digest}, where {state.digest} was read before"))
-    return findings, segments, artifacts
-
-
-def _verify_tails(log: Log, state: State, window: WindowState) -> list[Finding]:
-    """What is wrong with the rows that the newest commit itself holds; its digest was compared, but not what it says."""
-    where = f"{log.prefix}/_log/{version_name(state.version)}"
-    tails = tuple(entry for entry in window.tails if entry.tail == state.version)
-    try:
-        load_parts(log, state, replace(window, segments=tails))
-    except ArrayStoreError as error:
-        return [Finding(where, str(error))]
-    return []
-
-
-def _verify_checkpoint(log: Log, state: State) -> Iterator[Finding]:
-    where = f"{log.prefix}/_checkpoints/{version_name(state.version)}"
-    try:
-        found = checkpoint.load_checkpoint(log.storage, log.prefix, state.version, None)
-    except NotFound:
-        return
-    except ArrayStoreError as error:
-        yield Finding(where, str(error))
-        return
-    _, digest, _ = checkpoint.encode_checkpoint(state)
-    if found.checkpoint != (state.version, digest):
-        yield Finding(where, f"its digest is {found.checkpoint}, but folding the log gives {digest}: delete it, the log stands by itself")
-        return
-    for window in found.table.names():
-        try:
-            found.table.load(window)
-        except ArrayStoreError as error:
-            yield Finding(f"{log.prefix}/_manifests/{found.table.digest(window)}", str(error))

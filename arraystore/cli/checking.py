@@ -1,54 +1,94 @@
 """`verify`: whether the store still holds what was acknowledged."""
 
+import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import address_of, command, with_store
+from arraystore.cli.command import command, with_store
 from arraystore.cli.exits import FINDINGS
-from arraystore.cli.listing import datasets_matching
-from arraystore.cli.output import counted, left, print_json, table
+from arraystore.cli.output import counted, left, print_json, size, table
 from arraystore.errors import NotFound
 
 if TYPE_CHECKING:
     from arraystore.store import Store
-    from arraystore.view import DatasetView
+    from arraystore.verification import Verification
 
-__all__ = ["verify"]
+__all__ = ["progress_line", "verify"]
+
+MEGABYTE = 1_000_000
 
 
-@command("verify", examples=["arraystore verify --root data", "arraystore verify canonical/binance-usdm --root data --deep"])
+@command(
+    "verify",
+    examples=[
+        "arraystore verify --root data",
+        "arraystore verify canonical/binance-usdm --root data --deep",
+        "arraystore verify --root data --deep --rate 50 --progress verify.json",
+    ],
+)
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @click.option("--deep", is_flag=True, help="Read and decode every byte, not only the log, the indexes and the sizes.")
+@click.option("--rate", metavar="MB/s", type=click.FloatRange(min=0, min_open=True), help="Read no more megabytes a second than this.")
+@click.option("--progress", metavar="FILE", help="Keep in this file how far it has come; what was interrupted goes on from there.")
 @with_store
-def verify(store: "Store", *, patterns: tuple[str, ...], deep: bool, as_json: bool) -> None:
+def verify(store: "Store", *, patterns: tuple[str, ...], deep: bool, rate: float | None, progress: str | None, as_json: bool) -> None:
     """Check that data are what was written.
 
     Ends with exit code 1 if anything is wrong.
 
-    A PATTERN names datasets as for ls; without one, all datasets that the role may read are checked.
+    A PATTERN names datasets as for ls; without one, all datasets that the role may read are checked, and the tags.
     """
-    checked = 0
-    findings: list[dict[str, Any]] = []
-    for dataset in datasets_matching(store, patterns):
-        checked += 1
-        findings += _findings(dataset, deep=deep)
-    if patterns and not checked:
+    from arraystore.errors import ArrayStoreError
+
+    bytes_per_second = None if rate is None else rate * MEGABYTE
+    try:
+        done = store.verify(patterns, deep=deep, rate=bytes_per_second, progress=progress, tell=progress_line(_told))
+    except (KeyboardInterrupt, ArrayStoreError):
+        if progress is not None:
+            click.echo(f"interrupted; the same command goes on from what {progress} tells", err=True)
+        raise
+    if patterns and not done.covered and not done.findings:
         msg = f"no dataset in {store.url} matches {' or '.join(map(repr, patterns))}; `arraystore ls` lists them"
         raise NotFound(msg)
+    findings = [_finding(finding.to_json()) for finding in done.findings]
     if as_json:
-        print_json({"store": store.url, "deep": deep, "datasets": checked, "findings": findings})
+        told = done.to_json() | {"store": store.url, "uuid": done.store, "datasets": len(done.covered), "findings": findings}
+        print_json(told)
     else:
-        if findings:
-            table((left("where"), left("problem")), [[finding["where"], finding["problem"]] for finding in findings])
-        click.echo(f"{counted(checked, 'dataset')} checked{' to the last byte' if deep else ''}: {counted(len(findings), 'finding')}")
+        _show(done, findings, deep=deep)
     if findings:
         click.get_current_context().exit(FINDINGS)
 
 
-def _findings(dataset: "DatasetView", *, deep: bool) -> list[dict[str, Any]]:
-    address = address_of(dataset.storage_class, dataset.key)
-    return [
-        {"dataset": address, "where": f"{dataset.storage_class}/{finding.where}", "problem": finding.problem}
-        for finding in dataset.verify(deep=deep)
-    ]
+def _finding(told: dict[str, Any]) -> dict[str, Any]:
+    """A finding as it is printed: its place begins with the class."""
+    storage_class = told["dataset"].partition("/")[0]
+    return told | {"where": f"{storage_class}/{told['where']}"} if storage_class else told
+
+
+def _show(done: "Verification", findings: list[dict[str, Any]], *, deep: bool) -> None:
+    if findings:
+        table(
+            (left("where"), left("problem"), left("remedy")), [[told[name] for name in ("where", "problem", "remedy")] for told in findings]
+        )
+    datasets = counted(len(done.covered), "dataset")
+    click.echo(f"{datasets} checked{' to the last byte' if deep else ''}: {counted(len(findings), 'finding')}")
+
+
+def _told(now: "Verification") -> str:
+    done = sum(covered.done for covered in now.covered)
+    at = "" if not now.covered or now.covered[-1].done else f", at {now.covered[-1].dataset}"
+    return f"{counted(done, 'dataset')} checked, {size(now.bytes_read)} read, {counted(len(now.findings), 'finding')}{at}"
+
+
+def progress_line[T](told: Callable[[T], str]) -> Callable[[T], None] | None:
+    """Show what is told on one line of the terminal, again and again; nothing where nobody watches."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(now: T) -> None:
+        click.echo(f"\r\x1b[2K{told(now)}", nl=False, err=True)
+
+    return show

@@ -78,10 +78,11 @@ class Storage(Protocol):
         """
         ...
 
-    def put(self, key: str, data: Buffer, *, durable: bool) -> None:
+    def put(self, key: str, data: Buffer | Iterable[Buffer], *, durable: bool) -> None:
         """Replace the object atomically; with `durable=False` (hints) a crash may lose or restore it.
 
-        With `durable=True`, `CommitUnknown` if it may have been replaced without being durable.
+        A stream is consumed as it is written; what it raises leaves the object as it was. With `durable=True`, `CommitUnknown` if it may
+        have been replaced without being durable.
         """
         ...
 

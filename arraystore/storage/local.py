@@ -7,7 +7,8 @@ root, before anything could refer to it. FORMAT.md section 6 builds commits on t
 import errno
 import os
 import secrets
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Buffer as BufferLike
+from collections.abc import Collection, Container, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from itertools import groupby, pairwise
@@ -77,7 +78,7 @@ class LocalStorage(LocalReads):
         *above, name = key_parts(key)
         insist(self._root, "creating", key, lambda: self._create_once(above, name, data))
 
-    def put(self, key: str, data: Buffer, *, durable: bool) -> None:
+    def put(self, key: str, data: Buffer | Iterable[Buffer], *, durable: bool) -> None:
         """See `Storage.put`."""
         *above, name = key_parts(key)
         insist(self._root, "writing", key, lambda: self._put_once(above, name, data, durable=durable))
@@ -127,19 +128,24 @@ class LocalStorage(LocalReads):
             drop(fd, temporary, directory)
         self._settle_name(directory, above, name)
 
-    def _put_once(self, above: Sequence[str], name: str, data: Buffer, *, durable: bool) -> None:
+    def _put_once(self, above: Sequence[str], name: str, data: Buffer | Iterable[Buffer], *, durable: bool) -> None:
         opened = self._root.opened()
         chain, _ = way(opened.root, above, make=True)
         directory = chain[-1]
         temporary: str | None = f"{TEMPORARY}{secrets.token_hex(16)}"
         fd = os.open(str(temporary), NEW, 0o666, dir_fd=directory.fd)
         try:
-            write_all(fd, data)
+            for piece in (data,) if isinstance(data, BufferLike) else data:
+                write_all(fd, piece)
             if durable:
                 _settle(opened, chain)
                 os.fsync(fd)
             os.replace(str(temporary), name, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
             temporary = None
+        except FileNotFoundError as error:
+            if isinstance(data, BufferLike):
+                raise
+            raise storage_error(error, "writing", name, self.url) from error  # a stream can't be taken again
         finally:
             drop(fd, temporary, directory)
         if durable:

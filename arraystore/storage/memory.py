@@ -127,10 +127,10 @@ class MemoryStorage:
                 raise AlreadyExists(msg)
             self._space.objects[path] = value
 
-    def put(self, key: str, data: Buffer, *, durable: bool) -> None:  # noqa: ARG002 - nothing here outlives the process
+    def put(self, key: str, data: Buffer | Iterable[Buffer], *, durable: bool) -> None:  # noqa: ARG002 - nothing here outlives the process
         """See `Storage.put`."""
         path = self._path(key)
-        value = bytes(data)
+        value = _whole(data)
         with self._space.guard:
             self._space.objects[path] = value
 
@@ -167,8 +167,7 @@ class _MemoryBatch:
 
     def put(self, key: str, data: Buffer | Iterable[Buffer]) -> int:
         """See `Batch.put`."""
-        # Each piece is taken before the next is asked for: they may be views of one buffer.
-        whole = bytes(data) if isinstance(data, BufferLike) else b"".join([bytes(piece) for piece in data])
+        whole = _whole(data)
         self._storage.create(key, whole)
         self._keys.append(key)
         return len(whole)
@@ -180,6 +179,11 @@ class _MemoryBatch:
         if kind is not None:
             for key in self._keys:
                 self._storage.delete(key)
+
+
+def _whole(data: Buffer | Iterable[Buffer]) -> bytes:
+    """Each piece is taken before the next is asked for: they may be views of one buffer."""
+    return bytes(data) if isinstance(data, BufferLike) else b"".join([bytes(piece) for piece in data])
 
 
 def from_url(url: str, *, create: bool = False) -> MemoryStorage:

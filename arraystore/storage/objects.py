@@ -130,11 +130,16 @@ class ObjectStorage:
         key_parts(key)
         self._create(key, data)
 
-    def put(self, key: str, data: Buffer, *, durable: bool) -> None:  # noqa: ARG002 - a PUT always is
-        """See `Storage.put`."""
+    def put(self, key: str, data: Buffer | Iterable[Buffer], *, durable: bool) -> None:  # noqa: ARG002 - a PUT always is
+        """See `Storage.put`. A stream of more than 16 MiB is sent in parts as it comes."""
         key_parts(key)
+        stream = Stream(() if isinstance(data, BufferLike) else data)
+        head = stream.read(_PART_BYTES)
+        if not stream.ended:
+            self._put_in_parts(key, head, stream)
+            return
         with self._asking("writing", key):
-            obstore.put(self._store, key, memoryview(data).cast("B"))
+            obstore.put(self._store, key, memoryview(data).cast("B") if isinstance(data, BufferLike) else b"".join(head))
 
     def batch(self) -> AbstractContextManager[Batch]:
         """See `Storage.batch`. Objects up to 16 MiB are one conditional PUT, longer ones are sent in parts as they come."""
@@ -150,9 +155,12 @@ class ObjectStorage:
             return stream.size
         if self.exists(key):  # no store takes a condition on an upload in parts
             raise self._taken(key)
+        self._put_in_parts(key, head, stream)
+        return stream.size
+
+    def _put_in_parts(self, key: str, head: Iterable[bytes], stream: Stream) -> None:
         with self._asking("writing", key, stream):
             obstore.put(self._store, key, chain(head, stream), use_multipart=True, chunk_size=_PART_BYTES, max_concurrency=_PARTS_AT_ONCE)
-        return stream.size
 
     def sync(self, prefix: str) -> None:
         """See `Storage.sync`: nothing to do."""

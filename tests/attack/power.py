@@ -191,10 +191,11 @@ class PowerStorage:
         self._disk.sync()  # of the name
         self._disk.settle([change])
 
-    def put(self, key: str, data: Buffer, *, durable: bool) -> None:
+    def put(self, key: str, data: Buffer | Iterable[Buffer], *, durable: bool) -> None:
+        whole = bytes(data) if isinstance(data, Buffer) else b"".join(map(bytes, data))
         if durable:
             self._disk.sync()
-        change = self._disk.show(self._path(key), bytes(data), torn=not durable)
+        change = self._disk.show(self._path(key), whole, torn=not durable)
         if durable:
             self._disk.sync()
             self._disk.settle([change])

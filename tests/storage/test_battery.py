@@ -74,6 +74,30 @@ def test_every_kind_of_buffer_can_be_written(storage, data):
     assert storage.get("stream") == b"bytesbytes"
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_a_stream_replaces_an_object_as_a_whole(storage, durable):
+    buffer = bytearray(b"abc")
+
+    def pieces(fails):
+        for number in range(3):
+            buffer[:] = b"%03d" % number
+            yield memoryview(buffer)
+        if fails:
+            raise ValueError("the source is damaged")
+
+    storage.create("a/b", b"before")
+    with pytest.raises(ValueError, match="damaged"):
+        storage.put("a/b", pieces(fails=True), durable=durable)
+    assert storage.get("a/b") == b"before"
+    storage.put("a/b", pieces(fails=False), durable=durable)
+    assert storage.get("a/b") == b"000001002"
+    storage.put("a/new", iter([bytes(20 << 20), b"end"]), durable=durable)
+    assert (storage.size("a/new"), storage.get("a/new")[-3:]) == ((20 << 20) + 3, b"end")
+    storage.put("a/b", [], durable=durable)
+    assert storage.get("a/b") == b""
+    assert storage.list("a").objects == ("b", "new")
+
+
 def test_all_characters_a_key_may_have_are_kept(storage):
     key = "A-Za.z_0=2F9/...x/-._=/" + "n" * 240
     storage.create(key, b"1")

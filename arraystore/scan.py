@@ -1,0 +1,222 @@
+"""One pass over a dataset's log: every kept commit folded anew, and all that the kept versions name."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from arraystore import checkpoint
+from arraystore.commit import ArtifactEntry, Commit, SegmentEntry
+from arraystore.errors import ArrayStoreError, Corrupt, NotFound
+from arraystore.fold import fold
+from arraystore.history import History
+from arraystore.state import State
+from arraystore.tail import decode_tail
+from layouts.naming import is_segment_name, parse_version_name, version_name
+from layouts.problems import InvalidInput
+from layouts.schema import Schema
+
+type Tell = Callable[[str, str], None]
+"""Takes an object's path and what is wrong with it."""
+
+
+MISSING = "the commit is missing, though a later one is there: restore it from a replica"
+
+
+class Step(NamedTuple):
+    """A commit, its body, and the state after it; no commit for the state that the oldest kept one follows."""
+
+    commit: Commit | None
+    body: memoryview
+    state: State
+
+
+@dataclass(slots=True)
+class Named:
+    """What kept versions name: segments by window and name, artifacts by place, checkpoints that are whole, and their manifests."""
+
+    segments: dict[tuple[str, str], tuple[SegmentEntry, Schema]] = field(default_factory=dict)
+    artifacts: dict[str, ArtifactEntry] = field(default_factory=dict)
+    checkpoints: set[int] = field(default_factory=set)
+    manifests: set[str] = field(default_factory=set)
+    commits: int = 0
+
+    def add(self, step: Step) -> None:
+        """Take in what one step names."""
+        commit, state = step.commit, step.state
+        if commit is None:
+            self._add_state(state)
+            return
+        if self.commits == 0:  # what the first kept commit takes out, no kept version names
+            for change in commit.windows:
+                for name in change.remove:
+                    self.segments.pop((change.window, str(name)), None)
+        self.add_commit(commit, state.schemas)
+
+    def add_commit(self, commit: Commit, schemas: tuple[Schema, ...]) -> None:
+        """Take in what a commit adds, as far as its schemas are known."""
+        self.commits += 1
+        for change in commit.windows:
+            known = [entry for entry in change.add if entry.schema < len(schemas) and is_segment_name(entry.segment)]
+            self.segments |= {(change.window, entry.segment): (entry, schemas[entry.schema]) for entry in known}
+        self.artifacts |= {entry.artifact: entry for entry in commit.artifacts if is_segment_name(entry.artifact)}
+
+    def _add_state(self, state: State) -> None:
+        for window in map(state.window, state.window_names()):
+            self.segments |= {
+                (window.window, entry.segment): (entry, state.schemas[entry.schema]) for entry in window.segments if entry.segment
+            }
+        self.artifacts |= {entry.artifact: entry for entry in state.artifacts.values()}
+
+
+def steps(log: History, until: int, stand: Callable[[State], State] | None = None) -> Iterator[Step]:
+    """The state before the oldest kept commit, then each commit up to version `until` with the state after it, in order.
+
+    `stand` may put another form of the same state in its place: on a checkpoint it costs what changed since, and not all there is.
+    Raises `Corrupt` where the chain breaks.
+    """
+    state = log.beginning()
+    yield Step(None, memoryview(b""), state)
+    while state.version < until:
+        version = state.version + 1
+        try:
+            commit, body, digest, size = log.record(version)
+        except NotFound as error:
+            raise Corrupt(f"{key_of(log, version)}: {MISSING}") from error
+        state = fold(state, commit, digest, size, key_of(log, version))
+        if stand is not None:
+            state = stand(state)
+        yield Step(commit, body, state)
+
+
+def key_of(log: History, version: int) -> str:
+    """Where the commit of a version lies."""
+    return f"{log.prefix}/_log/{version_name(version)}"
+
+
+def oldest(log: History) -> int:
+    """The oldest version that is kept, as far as that can be told."""
+    with suppress(ArrayStoreError):
+        return log.floor() + 1
+    return 1
+
+
+def versions_in(log: History, folder: str) -> set[int]:
+    """The versions that have an object in `_log` or `_checkpoints`, whole or not."""
+    found = set()
+    for name in log.storage.list(f"{log.prefix}/{folder}").objects:
+        with suppress(InvalidInput):
+            found.add(parse_version_name(name))
+    return found
+
+
+def newest_by_listing(log: History) -> int:
+    """The newest version there is an object of, whatever else is broken."""
+    return max(versions_in(log, "_log"), default=0)
+
+
+def scan(log: History, until: int, head: State | None, tell: Tell, *, deep: bool) -> Named:
+    """Fold the log up to version `until`, comparing with each checkpoint on the way, and collect what it names.
+
+    What is wrong is told, and doesn't end it: behind a break, each commit is looked at by itself, and `head` (the state that a reader
+    has at `until`, if any) tells what it names. `deep` decodes the rows that commits hold, too. Cost: what there is, once.
+    """
+    named = Named()
+    stand = _Checkpoints(log, named, tell)
+    last: State | None = None
+    try:
+        for step in steps(log, until, stand):
+            last = step.state
+            named.add(step)
+            if deep and step.commit is not None:
+                _check_tails(log, step, tell)
+    except ArrayStoreError as error:
+        tell(log.prefix if last is None else key_of(log, last.version + 1), str(error))
+        _look_at_each(log, range(last.version + 1 if last else oldest(log), until + 1), last.schemas if last else (), named, tell)
+        if head is not None:
+            named.add(Step(None, memoryview(b""), head))
+        return named
+    if head is not None and last is not None and last.digest != head.digest:
+        tell(log.prefix, f"version {until} is {last.digest}, where {head.digest} was read before")
+    return named
+
+
+@dataclass(slots=True)
+class _Checkpoints:
+    """Compares each checkpoint with the fold, and stands on it if it is the same, with all manifests."""
+
+    log: History
+    named: Named
+    tell: Tell
+    versions: set[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.versions = versions_in(self.log, "_checkpoints")
+
+    def __call__(self, state: State) -> State:
+        return state if state.version not in self.versions else self._compared(state)
+
+    def _compared(self, state: State) -> State:
+        log = self.log
+        where = f"{log.prefix}/_checkpoints/{version_name(state.version)}"
+        _, digest, manifests = checkpoint.encode_checkpoint(state)
+        try:
+            found = checkpoint.load_checkpoint(log.storage, log.prefix, state.version, None)
+        except ArrayStoreError as error:
+            self.tell(where, str(error))
+            return state
+        if found.checkpoint != (state.version, digest):
+            self.tell(where, f"its digest is {found.checkpoint and found.checkpoint[1]}, but folding the log gives {digest}")
+            return state
+        self.named.checkpoints.add(state.version)
+        self.named.manifests |= set(map(found.table.digest, found.table.names()))
+        damaged = [name for name, manifest in manifests.items() if not self._is_whole(name, manifest)]
+        return state if damaged else found
+
+    def _is_whole(self, digest: str, manifest: bytes) -> bool:
+        where = f"{self.log.prefix}/_manifests/{digest}"
+        try:
+            if self.log.storage.get(where) == manifest:
+                return True
+            self.tell(where, "isn't the manifest that its name says")
+        except NotFound:
+            self.tell(where, "the manifest is missing")
+        except ArrayStoreError as error:
+            self.tell(where, str(error))
+        return False
+
+
+def _check_tails(log: History, step: Step, tell: Tell) -> None:
+    """The rows that a commit itself holds: its digest was compared, but not what it says."""
+    assert step.commit is not None
+    where = key_of(log, step.commit.version)
+    for change in step.commit.windows:
+        if change.tail is not None:
+            try:
+                decode_tail(change.tail, step.body, step.state.schemas[change.tail.schema], where)
+            except ArrayStoreError as error:
+                tell(where, f"{error} (window {change.window})")
+
+
+def _look_at_each(log: History, versions: range, schemas: tuple[Schema, ...], named: Named, tell: Tell) -> None:
+    """Behind a break: each commit by itself, whether the next one names it, and what it adds under a schema known before the break.
+
+    The break itself was told.
+    """
+    before: str | None = None
+    for version in versions:
+        where = key_of(log, version)
+        try:
+            commit, _, digest, _ = log.record(version)
+        except NotFound:
+            before, problem = None, MISSING
+        except ArrayStoreError as error:
+            before, problem = None, str(error)
+        else:
+            if before not in (None, commit.previous):
+                tell(where, f"follows {commit.previous}, where version {version - 1} is {before}")
+            before = digest
+            named.add_commit(commit, schemas)
+            continue
+        if version != versions.start:
+            tell(where, problem)
