@@ -44,6 +44,7 @@ from arraystore.experiments import Experiment, ExperimentsSurface
 from arraystore.frame import Frame
 from arraystore.ingest import FileReport, IngestReport, ingest, shipped_mappings
 from arraystore.lineage import Dependent
+from arraystore.lint import lint
 from arraystore.manifest import Manifest, Version
 from arraystore.quarantine import QuarantineSurface
 from arraystore.reconciliation import Reconciliation, reconcile
@@ -74,6 +75,7 @@ from layouts import (
     parse_time,
     schema_by_name,
 )
+from layouts.deviations import Deviation, Severity
 
 __version__ = "0.1.0"
 
@@ -99,6 +101,7 @@ __all__ = [
     "DatasetView",
     "Decimals",
     "Dependent",
+    "Deviation",
     "Diff",
     "Entry",
     "ExecutionSurface",
@@ -136,6 +139,7 @@ __all__ = [
     "Schema",
     "SequenceRange",
     "Session",
+    "Severity",
     "Stale",
     "StopAndVerify",
     "StorageClass",
@@ -153,6 +157,7 @@ __all__ = [
     "WindowLength",
     "ingest",
     "init_store",
+    "lint",
     "open_store",
     "parse_time",
     "reconcile",

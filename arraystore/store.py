@@ -11,6 +11,7 @@ from arraystore.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version,
 from arraystore.arguments import TimeLike
 from arraystore.commit import Pin
 from arraystore.compaction import Compaction
+from arraystore.datasetlint import lint_root
 from arraystore.diff import Diff, compare
 from arraystore.errors import InvalidInput, NotFound, Problem
 from arraystore.execution import ExecutionSurface
@@ -31,6 +32,7 @@ from arraystore.tags import Tag, Tags, repeated
 from arraystore.upkeep import Upkeep
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
+from layouts.deviations import Deviation
 
 SURFACES: Mapping[StorageClass, type[Surface]] = {
     StorageClass.QUARANTINE: QuarantineSurface,
@@ -205,6 +207,14 @@ class Store(Upkeep):
         Role operations. `dry_run` only plans; the other options are those of `Dataset.compact`.
         """
         return on_each(self.surface, self.role, patterns, Action.MAINTAIN, lambda dataset: dataset.compact(dry_run=dry_run, **options))
+
+    def lint(self) -> list[Deviation]:
+        """What isn't as the layout says in all classes that this role may read, and beside them; see `Dataset.lint`."""
+        found = lint_root(self._opener(self.url), self.attributes.roots.values()) if self._tag is None else []
+        for storage_class in StorageClass:
+            if _allowed(self.role, Action.READ, storage_class):
+                found += self.surface(storage_class).lint()
+        return found
 
     def resolve(self, symbol: str, *, venue: str, at: TimeLike, known_at: TimeLike | None = None) -> Instrument:
         """The instrument that a venue's symbol named at a time: a symbol may have named others before, and it others.

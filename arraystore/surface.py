@@ -15,6 +15,7 @@ from arraystore.catalog import Catalog, Entry
 from arraystore.changes import Change, Changes, Cursor, changes_of, parse_cursor
 from arraystore.commit import Commit, Pin
 from arraystore.dataset import Dataset, PinCheck
+from arraystore.datasetlint import lint_names, lint_place
 from arraystore.draft import Draft, draft_commit
 from arraystore.errors import AlreadyExists, InvalidInput, NotFound
 from arraystore.history import FORMAT, Birth
@@ -29,6 +30,7 @@ from arraystore.tombstone import deletion_draft, gone
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.codecs import Profile, group_metadata
+from layouts.deviations import Deviation
 from layouts.naming import KEY_TEMPLATES, escape, format_key, parse_key, unescape
 from layouts.schema import Schema, parse_schema
 
@@ -198,6 +200,15 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         log = self._log(self._place(key, Action.READ).key)
         for commit, _ in log.commits(log.head()):
             yield commit
+
+    def lint(self) -> list[Deviation]:
+        """What isn't as the layout says in all that lies in this class, leftovers of dead writers too; see `Dataset.lint`."""
+        require(self._role, Action.READ, self._class)
+        depth = len(KEY_TEMPLATES[self._class])
+        paths, found = lint_names(self._storage, depth, self._class.value, lambda name: self._readable((unescape(name),)))
+        for path in paths:
+            found += lint_place(self._log(_key_of(path)), f"{self._class.value}/{path}")
+        return found
 
     # --- making --------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from arraystore.place import require
 from arraystore.surface import Key, Surface
 from arraystore.view import DatasetView
 from layouts.classes import Action
+from layouts.deviations import Deviation
 from layouts.naming import format_key
 
 
@@ -52,6 +53,10 @@ class TaggedSurface(Surface):
     def summaries(self, *, reconcile: bool = False) -> list[Entry]:  # noqa: ARG002
         """Refused: what a tag names doesn't change."""
         self._refuse()
+
+    def lint(self) -> list[Deviation]:
+        """What isn't as the layout says of the versions that the tag names."""
+        return [each for key in self.find() for each in self[key].lint()]
 
     def changes(self, since: str | None = None, *, reconcile: bool = False) -> Changes:  # noqa: ARG002
         """Refused: what a tag names doesn't change."""

@@ -10,6 +10,7 @@ from arraystore import arguments
 from arraystore.arguments import TimeLike
 from arraystore.artifacts import Artifact
 from arraystore.commit import COMPACT, Pin
+from arraystore.datasetlint import lint_dataset
 from arraystore.diff import Diff, Side, compare
 from arraystore.errors import InvalidInput, NotFound, VersionExpired
 from arraystore.frame import Frame
@@ -22,6 +23,7 @@ from arraystore.rows import Rows
 from arraystore.state import State, WindowState
 from arraystore.verify import Finding, verify_dataset
 from layouts.classes import Action
+from layouts.deviations import Deviation
 from layouts.naming import escape, format_key, unescape
 from layouts.schema import Schema
 from layouts.times import parse_time
@@ -334,3 +336,11 @@ class DatasetView:
         """What is wrong with the log up to this version, its checkpoints, segments and artifacts; `deep` decodes every byte."""
         self._place.require(Action.READ)
         return verify_dataset(self._log, self._state, deep=deep)
+
+    def lint(self) -> list[Deviation]:
+        """What isn't as the layout says, or would serve better otherwise, each with reason and remedy; reads no rows.
+
+        Whether bytes still are what was written is for `verify`.
+        """
+        self._place.require(Action.READ)
+        return lint_dataset(self._log, self._state, str(self._place))

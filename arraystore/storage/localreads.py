@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Sequence
+from itertools import islice
 
 from arraystore.errors import ArrayStoreError, NotFound
 from arraystore.storage.base import Listing
 from arraystore.storage.descent import Directory, descend, file_size, open_file
 from arraystore.storage.failures import storage_error
-from arraystore.storage.keys import check_ranges, is_part, key_parts, prefix_parts
+from arraystore.storage.keys import TEMPORARY, check_ranges, is_part, key_parts, prefix_parts
 from arraystore.storage.localroot import LocalRoot
+
+STRAYS_LIMIT = 100_000
 
 
 class LocalReads:
@@ -88,6 +91,19 @@ class LocalReads:
             raise self._unreadable(error, prefix) from error
         return Listing(tuple(sorted(objects)), tuple(sorted(prefixes)))
 
+    def strays(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """What lies directly below `prefix` and no listing tells: names, and what each is (`link`, `special`, `temporary`, `name`)."""
+        parts = prefix_parts(prefix)
+        try:
+            directory = Directory(descend(self._root.opened().root, parts).reopened())
+            with os.scandir(directory.fd) as entries:
+                kinds = ((entry.name, _stray_kind(entry)) for entry in islice(entries, STRAYS_LIMIT))
+                return sorted((name, kind) for name, kind in kinds if kind is not None)
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except OSError as error:
+            raise self._unreadable(error, prefix) from error
+
     def _read(self, key: str, ranges: Sequence[tuple[int, int]] | None) -> tuple[bytes, ...]:
         parts = key_parts(key)
         try:
@@ -103,6 +119,17 @@ class LocalReads:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return NotFound(f"{self.url}: there is no object {key!r}")
         return storage_error(error, "reading", key, self.url)
+
+
+def _stray_kind(entry: os.DirEntry[str]) -> str | None:
+    """What an entry is that no listing tells; None for one that it tells."""
+    if entry.is_symlink():
+        return "link"
+    if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+        return "special"
+    if entry.name.startswith(TEMPORARY):
+        return "temporary"
+    return None if is_part(entry.name) else "name"
 
 
 def _read_range(fd: int, start: int, stop: int) -> bytes:
