@@ -320,11 +320,11 @@ def arrange(entries: Sequence[SegmentEntry], schema: Schema) -> list[Cluster]:
     """
     if schema.order is not Order.TIME:
         return [Cluster((number,), merge=False) for number in range(len(entries))]
-    spans = sorted((*entry.clocks.get(schema.axis, (INT64_MIN, INT64_MAX)), number) for number, entry in enumerate(entries))
+    bounds = [entry.clocks.get(schema.axis, (INT64_MIN, INT64_MAX)) for entry in entries]
     clusters: list[list[int]] = []
     latest = (INT64_MIN, -1)
-    for first, last, number in spans:
-        # at the very same time, rows of the part with the smaller order key come first
+    # at the very same time, rows of the part with the smaller order key come first
+    for first, number, last in sorted((first, number, last) for number, (first, last) in enumerate(bounds)):
         if clusters and (first, number) < latest:
             clusters[-1].append(number)
             latest = max(latest, (last, number))

@@ -94,11 +94,22 @@ TIMED = Schema(name="s", columns=(Column(name="time", kind="time"),))
         ([(1, 9), (2, 3), (9, 10)], [(0, 1), (2,)]),
         ([(2, 3), (1, 9), (9, 10), (20, 21)], [(0, 1), (2,), (3,)]),
         ([(5, 5), (5, 5), (5, 5)], [(0,), (1,), (2,)]),
+        ([(5, 9), (5, 5), (5, 5)], [(0, 1, 2)]),
         ([], []),
     ],
 )
 def test_parts_are_merged_only_where_following_each_other_isnt_enough(spans, clusters):
     assert arrange(entries(*spans), TIMED) == [Cluster(parts, merge=len(parts) > 1) for parts in clusters]
+
+
+@given(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=4).map(sorted), max_size=6))
+def test_clusters_read_as_the_stable_merge_of_all_parts_by_time_and_key(times):
+    rows = [(time, number, place) for number, part in enumerate(times) for place, time in enumerate(part)]
+    read = []
+    for cluster in arrange(entries(*((part[0], part[-1]) for part in times)), TIMED):
+        own = [row for number in cluster.parts for row in rows if row[1] == number]
+        read += sorted(own, key=lambda row: row[0]) if cluster.merge else own
+    assert read == sorted(rows)
 
 
 def test_arrival_order_is_the_order_of_keys_whatever_the_times():
