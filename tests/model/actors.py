@@ -110,6 +110,10 @@ class Local:
     def evolve(self) -> Answer:
         return self._receipt("evolve", schema(self._order, evolved=True))
 
+    def compact(self, **options: Any) -> Answer:
+        version = self._operations.derived[KEY].compact(**options).version
+        return Answer(version=version or 0)
+
     def _names(self) -> list[str]:
         assert self.dataset is not None
         return [column.name for column in self.dataset.schema.columns]

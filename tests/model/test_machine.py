@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
@@ -170,9 +171,7 @@ class DatasetMachine(RuleBasedStateMachine):
     def complete(self, actor: str, data: st.DataObject, completeness: str) -> None:
         name = self.some_window(actor, data, False)
         if name is not None:
-            self.perform(
-                actor, "update", outcome=self.model.complete(name, completeness), window=name, completeness=completeness
-            )
+            self.perform(actor, "update", outcome=self.model.complete(name, completeness), window=name, completeness=completeness)
 
     @rule(actor=who, value=st.sampled_from([None, 1, "text", ["list"]]))
     def describe(self, actor: str, value: object) -> None:
@@ -188,6 +187,24 @@ class DatasetMachine(RuleBasedStateMachine):
     def delete(self, actor: str, sure: bool) -> None:
         if sure:
             self.perform(actor, "delete", outcome=self.model.delete())
+
+    @precondition(lambda self: self.model.now.alive)
+    @rule(actor=who, max_rows=st.sampled_from([1, 3, 1000]))
+    def compact(self, actor: str, max_rows: int) -> None:
+        """No row changes, and old versions stay what they were; which windows changed is the store's to say."""
+        before = self.there()
+        answer = self.actors[actor].do("compact", max_rows=max_rows)
+        if actor == "failing" and self.medium.failed:
+            self.medium.heal()
+        else:
+            assert answer.error == ""
+        for number in range(before + 1, self.there() + 1):
+            view = self.reader.derived[KEY].at(number)
+            touched = {name: view.manifest(name).version == number for name in view.windows()}
+            windows = {
+                name: changed(window, version=number) if touched[name] else window for name, window in self.model.now.windows.items()
+            }
+            self.model.push(changed(self.model.now, windows=windows))
 
     @rule(years=st.integers(-40, 40), actor=who)
     def jump_in_time(self, years: int, actor: str) -> None:
