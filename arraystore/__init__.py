@@ -11,14 +11,17 @@
 Every public name is importable from here; nothing else is public.
 """
 
+from arraystore.adding import Receipt
 from arraystore.ancestry import Ancestor, Stale
+from arraystore.appender import Appender, Committed, SessionAppender
+from arraystore.appendqueue import Unacknowledged
 from arraystore.artifacts import Artifact
 from arraystore.cases import Note, QuarantineCase
 from arraystore.catalog import Entry
 from arraystore.changes import Change, Changes
 from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.commit import ArtifactEntry, Pin
-from arraystore.dataset import Dataset, Receipt
+from arraystore.dataset import Dataset
 from arraystore.diff import Diff, WindowDiff
 from arraystore.errors import (
     AccessDenied,
@@ -32,6 +35,7 @@ from arraystore.errors import (
     NotFound,
     PlanExpired,
     Problem,
+    QueueFull,
     Retry,
     StopAndVerify,
     StorageError,
@@ -85,6 +89,7 @@ __all__ = [
     "Action",
     "AlreadyExists",
     "Ancestor",
+    "Appender",
     "ArrayStoreError",
     "Artifact",
     "ArtifactEntry",
@@ -94,6 +99,7 @@ __all__ = [
     "Clock",
     "Column",
     "CommitUnknown",
+    "Committed",
     "Conflict",
     "Corrupt",
     "Covered",
@@ -127,6 +133,7 @@ __all__ = [
     "Profile",
     "QuarantineCase",
     "QuarantineSurface",
+    "QueueFull",
     "Ragged",
     "Receipt",
     "Reconciliation",
@@ -139,6 +146,7 @@ __all__ = [
     "Schema",
     "SequenceRange",
     "Session",
+    "SessionAppender",
     "Severity",
     "Stale",
     "StopAndVerify",
@@ -147,6 +155,7 @@ __all__ = [
     "Store",
     "Surface",
     "Tag",
+    "Unacknowledged",
     "Unsupported",
     "Verification",
     "Version",

@@ -3,6 +3,7 @@
 ArrayStoreError
 ├── Retry                      try again; nothing of yours was committed
 │   ├── Conflict               another writer changed what your plan stood on
+│   ├── QueueFull              an appender holds as many rows as it may
 │   └── PlanExpired            your segments are older than the garbage floor: write them again
 ├── FixTheCall                 the call can't succeed as it is; nothing was written
 │   ├── InvalidInput           a ValueError with all problems (defined in `layouts`)
@@ -32,6 +33,7 @@ __all__ = [
     "NotFound",
     "PlanExpired",
     "Problem",
+    "QueueFull",
     "Retry",
     "StopAndVerify",
     "StorageError",
@@ -51,6 +53,10 @@ class Conflict(Retry):
 
 class PlanExpired(Retry):
     """The segments written for this commit are older than the garbage floor; write them again."""
+
+
+class QueueFull(Retry):
+    """An appender holds as many rows as it may; these weren't taken."""
 
 
 class FixTheCall(ArrayStoreError):

@@ -1,5 +1,8 @@
 """The execution-records surface: sessions, whose records share one gap-free sequence."""
 
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -8,8 +11,11 @@ import msgspec
 import numpy as np
 
 from arraystore import arguments
+from arraystore.appender import Committed, SessionAppender, Sink
+from arraystore.appendqueue import Limits
+from arraystore.commit import Interval
 from arraystore.dataset import Dataset
-from arraystore.errors import Conflict, InvalidInput, NotFound
+from arraystore.errors import Conflict, InvalidInput, NotFound, StorageError
 from arraystore.frame import Frame
 from arraystore.intake import rows_from
 from arraystore.reconciliation import Reconciliation, reconcile
@@ -61,7 +67,7 @@ class Session:
     """One run of live trading or of a backtest: several kinds of records, one sequence 1, 2, 3, … over all of them.
 
     One writer at a time: an append that finds another writer's records raises `Conflict`, and `recover()` adopts them. As
-    a context, leaving it without an error closes it. Not to be shared between threads.
+    a context, leaving it without an error closes it. Not to be shared between threads, but for its appender.
     """
 
     def __init__(self, surface: ExecutionSurface, kind: str, session_id: str) -> None:
@@ -70,6 +76,7 @@ class Session:
         self.session_id = session_id
         self._datasets: dict[str, Dataset] = {}
         self._next: int | None = None
+        self._guard = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<Session {self.kind}/{self.session_id}>"
@@ -121,11 +128,50 @@ class Session:
         Conflict
             If another writer added to this session since it was recovered.
         """
-        if self._next is None:
-            self.recover()
+        with self._guard:
+            if self._next is None:
+                self.recover()
+            return self._append(record, _unnumbered(data, self._schema(record, schema)))
+
+    def appender(
+        self,
+        *,
+        max_rows: int = 10_000,
+        max_seconds: float = 1.0,
+        on_full: str = "block",
+        max_queue_rows: int = 100_000,
+        max_queue_bytes: int = 256 << 20,
+        on_commit: Callable[[Committed[SequenceRange]], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> SessionAppender[SequenceRange]:
+        """An appender over all records of the session; see `Dataset.appender` for the options. Open it with `with`.
+
+        Nothing else may append to the session until it is closed. Only a medium that fails is tried again: another writer's records
+        stop it with `Conflict`.
+        """
+        with self._guard:
+            if self._next is None:
+                self.recover()
+        schemas: dict[str, Schema] = {}
+
+        def take(record: str, data: Any) -> Rows:
+            if record not in schemas:
+                with self._guard:
+                    schemas[record] = self._schema(record, None)
+            return _unnumbered(data, schemas[record])
+
+        def commit(record: str, rows: Rows, _: tuple[Interval, ...], __: int) -> SequenceRange:
+            with self._guard:
+                return self._append(record, rows)
+
+        sink = Sink(take=take, commit=commit, may_repeat=lambda error: isinstance(error, StorageError))
+        limits = Limits(max_rows=max_rows, max_seconds=max_seconds, max_queue_rows=max_queue_rows, max_queue_bytes=max_queue_bytes)
+        return SessionAppender(sink, limits, on_full=on_full, on_commit=on_commit, clock=clock)
+
+    def _append(self, record: str, rows: Rows) -> SequenceRange:
+        """Number rows and make them durable."""
         assert self._next is not None
         first = self._next
-        rows = _unnumbered(data, self._schema(record, schema))
         if not rows.count:
             return SequenceRange(first, first - 1)
         numbers = np.arange(first, first + rows.count, dtype=np.uint64)

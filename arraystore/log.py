@@ -109,13 +109,21 @@ class Log(History):
             self._notices.before(self.prefix, commit)
         if not self._create(key, data, commit):
             return None
-        if self._notices is not None:
-            self._notices.after(self.prefix)
+        self._announce(commit.version)
         if self._is_void(commit.version):
             self._known = None  # A suspended writer woke up below the floor.
             return None
         self._durable = commit.version
         return after
+
+    def _announce(self, version: int) -> None:
+        """Tell the others of a version that was just created; it stays, whatever comes of that."""
+        try:
+            if self._notices is not None:
+                self._notices.after(self.prefix)
+        except (Corrupt, StorageError) as error:
+            msg = f"{self._key(version)}: was written, but it isn't marked in the journal ({error}), so others may not notice it yet"
+            raise CommitUnknown(msg) from error
 
     def _is_void(self, version: int) -> bool:
         """Whether a version that was just created lies at or below the floor."""

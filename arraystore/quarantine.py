@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from arraystore import arguments
+from arraystore.adding import Receipt
 from arraystore.arguments import IntervalLike
 from arraystore.artifacts import Artifact, ArtifactSource
 from arraystore.cases import STATES, QuarantineCase, case_of, reopened
 from arraystore.commit import Interval, Pin
-from arraystore.dataset import Dataset, Receipt
+from arraystore.dataset import Dataset
 from arraystore.errors import Conflict, InvalidInput
 from arraystore.intake import rows_from
 from arraystore.rows import concat

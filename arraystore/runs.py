@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 
 from arraystore import arguments
+from arraystore.adding import Receipt
 from arraystore.arguments import TimeLike
 from arraystore.artifacts import ArtifactSource
 from arraystore.commit import ArtifactEntry, Pin
-from arraystore.dataset import Dataset, Receipt
+from arraystore.dataset import Dataset
 from arraystore.errors import Conflict, InvalidInput, NotFound, WindowClosed
 from arraystore.frame import Frame
 from arraystore.intake import rows_from

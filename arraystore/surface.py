@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 
 from arraystore import arguments
+from arraystore.adding import PinCheck
 from arraystore.arguments import TimeLike
 from arraystore.catalog import Catalog, Entry
 from arraystore.changes import Change, Changes, Cursor, changes_of, parse_cursor
 from arraystore.commit import Commit, Pin
-from arraystore.dataset import Dataset, PinCheck
+from arraystore.dataset import Dataset
 from arraystore.datasetlint import lint_names, lint_place
 from arraystore.draft import Draft, draft_commit
 from arraystore.errors import AlreadyExists, InvalidInput, NotFound
