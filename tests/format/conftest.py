@@ -13,9 +13,10 @@ from tests.format.golden import Plain
 
 
 @pytest.fixture(autouse=True, scope="package")
-def _the_golden_store_stays_as_it_is() -> Iterator[None]:
+def _golden_stores_stay_as_they_are() -> Iterator[None]:
     yield
-    assert golden.digest_of(golden.STORE, golden.EXPECTED) == golden.DIGEST.read_text().strip(), "a test wrote to the golden store"
+    for each in golden.GOLDENS:
+        assert each.digest_now() == each.digest, f"a test wrote to {each.name}"
 
 
 def plain(rows: Rows) -> dict[str, Plain]:

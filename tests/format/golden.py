@@ -1,19 +1,45 @@
-"""What the golden store must say: kept as plain JSON beside it, from what was given to the writer, never from what was read."""
+"""What golden stores must say: kept as plain JSON beside them, from what was given to the writer, never from what was read."""
 
 import hashlib
 import json
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-HERE = Path(__file__).parent / "golden-1"
-STORE = HERE / "store"
-EXPECTED = HERE / "expected.json"
-DIGEST = HERE / "DIGEST"
-
 type Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A store that was committed, and is never made again."""
+
+    name: str
+
+    @property
+    def place(self) -> Path:
+        return Path(__file__).parent / self.name
+
+    @property
+    def store(self) -> Path:
+        return self.place / "store"
+
+    @property
+    def expected(self) -> Path:
+        return self.place / "expected.json"
+
+    @property
+    def digest(self) -> str:
+        """What `digest_of` said when it was made."""
+        return (self.place / "DIGEST").read_text().strip()
+
+    def digest_now(self) -> str:
+        return digest_of(self.store, self.expected)
+
+
+FIRST, SECOND = GOLDENS = Golden("golden-1"), Golden("golden-2")
 
 
 class Plain(NamedTuple):
@@ -51,7 +77,7 @@ def encode(column: Json, given: Any, count: int) -> Json:
         return {"range": [given.start, given.step, len(given)]}
     array = np.array(given, column["dtype"])
     told = {} if valid is None else {"valid": "".join("01"[each] for each in valid)}
-    return {"shape": list(array.shape), "hex": array.tobytes().hex(), **told}
+    return {"shape": list(array.shape), "dtype": column["dtype"], "hex": array.tobytes().hex(), **told}
 
 
 def decode(column: Json, piece: Json) -> Plain:
@@ -67,7 +93,8 @@ def decode(column: Json, piece: Json) -> Plain:
     if "range" in piece:
         start, step, count = piece["range"]
         return Plain((start + step * np.arange(count)).astype(dtype), np.ones(count, bool))
-    data = np.frombuffer(bytes.fromhex(piece["hex"]), dtype).reshape(piece["shape"]).copy()
+    given = np.dtype(piece.get("dtype", dtype))  # widened since, perhaps
+    data = np.frombuffer(bytes.fromhex(piece["hex"]), given).reshape(piece["shape"]).astype(dtype)
     valid = np.array([digit == "1" for digit in piece.get("valid", "1" * len(data))])
     data[~valid] = stand_in(column)
     return Plain(data, valid)
@@ -76,7 +103,8 @@ def decode(column: Json, piece: Json) -> Plain:
 class Expected:
     """One dataset: `told` as JSON, and all rows that were ever given to it, by series."""
 
-    def __init__(self, told: Json) -> None:
+    def __init__(self, golden: Golden, told: Json) -> None:
+        self.golden = golden
         self.told = told
         self.name: str = told["class"]
         self.key = tuple(told["key"])
@@ -84,9 +112,12 @@ class Expected:
         self.columns = {name: {column["name"]: column for column in schema["columns"]} for name, schema in told["schemas"].items()}
 
     def __repr__(self) -> str:
-        return f"{self.name}-{'-'.join(self.key)}"
+        return f"{self.golden.name}-{self.name}-{'-'.join(self.key)}"
 
-    def schema(self, window: str) -> Json:
+    def schema(self, window: str, version: Json) -> Json:
+        """What a window (or series) is read in at one of the versions."""
+        if history := self.told.get("history"):
+            return history[version["schema"]]
         return self.told["schemas"].get(window) or self.told["schemas"][""]
 
     @cache  # noqa: B019 - as few as there are datasets
@@ -102,12 +133,22 @@ class Expected:
         """The rows of a window (or series) at one of the versions."""
         series = window if window in self.columns else ""
         numbers = [number for start, stop in version["windows"][window]["rows"] for number in range(start, stop)]
-        return {name: plain.rows(numbers) for name, plain in self._all(series).items()}
+        columns = self.schema(window, version)["columns"]
+        return {column["name"]: _as_of(self._all(series)[column["name"]].rows(numbers), column) for column in columns}
+
+
+def _as_of(plain: Plain, column: Json) -> Plain:
+    """Values that were widened later as they were before."""
+    return plain if plain.data.dtype.hasobject else Plain(plain.data.astype(column["dtype"]), plain.valid)
 
 
 @cache
-def expected() -> list[Expected]:
-    return [Expected(told) for told in json.loads(EXPECTED.read_text())["datasets"]]
+def expected(golden: Golden) -> list[Expected]:
+    return [Expected(golden, told) for told in json.loads(golden.expected.read_text())["datasets"]]
+
+
+def all_expected() -> list[Expected]:
+    return [each for golden in GOLDENS for each in expected(golden)]
 
 
 def digest_of(*places: Path) -> str:
@@ -123,7 +164,7 @@ def only_changes(versions: list[Json]) -> list[Json]:
     told, before = [], {}
     for version in versions:
         change = {name: value for name, value in version.items() if value != before.get(name)}
-        if "windows" in change:
+        if "windows" in change and not version["deleted"]:
             known = before.get("windows", {})
             change["windows"] = {name: state for name, state in version["windows"].items() if state != known.get(name)}
         told.append(change)
@@ -135,8 +176,9 @@ def with_what_stays(changes: list[Json]) -> list[Json]:
     """Each version whole again."""
     versions: list[Json] = []
     for change in changes:
-        before = versions[-1] if versions else {"windows": {}}
-        versions.append({**before, **change, "windows": {**before["windows"], **change.get("windows", {})}})
+        before = versions[-1] if versions else {"windows": {}, "deleted": False}
+        known = {} if change.get("deleted") else before["windows"]
+        versions.append({**before, **change, "windows": {**known, **change.get("windows", {})}})
     return versions
 
 

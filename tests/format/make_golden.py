@@ -1,18 +1,19 @@
-"""Writes the golden store of format 1 through the public interface, and what must be read from it.
+"""Writes a golden store of format 1 through the public interface, and what must be read from it.
 
-    python -m tests.format.make_golden
+    python -m tests.format.make_golden golden-3
 
-Clock, names and random numbers are fixed, so that a second run writes the same bytes and a difference is a change of the format.
-Run it only when FORMAT.md changes: tests open what is committed.
+Clock, names and random numbers are fixed, so that a second run writes the same bytes. One that is there is never made again: what was
+written must be read for ever. What is new in the format gets a story and a store of its own.
 """
 
+import importlib
 import itertools
 import json
 import os
 import random
 import secrets
-import shutil
 import socket
+import sys
 import time
 import uuid
 from typing import Any
@@ -23,6 +24,7 @@ from tests.format import golden
 from tests.format.golden import Json
 
 FIRST_MOMENT = 1_725_148_800_000_000_000  # 2024-09-01
+STORIES = {"golden-1": "golden_story", "golden-2": "golden_story_2"}
 UNITS = {"hour": "h", "day": "D", "month": "M", "year": "Y"}
 
 
@@ -52,6 +54,7 @@ class Book:
         self._artifacts: Json = {}
         self._writers: Json = {}
         self._versions: list[Json] = []
+        self._history = [] if schema is None else [told(schema)]
         self.note("create")
 
     # --- what is done to both
@@ -64,8 +67,7 @@ class Book:
     def replace(self, window: str, data: Json, *, reason: str, **options: Any) -> None:
         options = {"completeness": "complete", **options}
         self.dataset.replace(window, as_given(self._schemas[""], data), reason=reason, **options)
-        self._windows[window] = _empty_window()
-        self._times.pop(window, None)
+        self.emptied_window(window)
         self.added("", data, "replace", **options)
 
     def update(self, **options: Any) -> None:
@@ -74,6 +76,30 @@ class Book:
         if window := options.get("window"):
             self.touch(window, {"window_attributes": {}, **options})
         self.note("update")
+
+    def evolve(self, schema: Any, *, window_from: int | None = None, reason: str = "") -> None:
+        self.dataset.evolve(schema, window_from=window_from, reason=reason)
+        before, after = self._schemas[""], told(schema)
+        earlier = before.get("earlier_windows", []) + ([] if window_from is None else [[before["window"], window_from]])
+        self._schemas[""] = {**after, **({"earlier_windows": earlier} if earlier else {})}
+        self._history.append(self._schemas[""])
+        known = {column["name"] for column in before["columns"]}
+        for column in after["columns"]:
+            if column["name"] not in known and self._count.get(""):
+                self._rows[""][column["name"]] = [{"nulls": self._count[""]}]
+        self.note("evolve")
+
+    def withdraw(self, window: str, reason: str) -> None:
+        self.dataset.withdraw(window, reason=reason)
+        self._windows[window] = {**_empty_window(), "attributes": {"withdrawn": reason}}
+        self._times.pop(window, None)
+        self.note("withdraw")
+
+    def compact(self, operations: Any, window: str) -> None:
+        """Done by somebody else; the rows stay."""
+        operations.compact(window)
+        self.dataset.refresh()
+        self.note("compact")
 
     def add_file(self, data: bytes, name: str, media_type: str) -> None:
         self.dataset.add_file(data, name, media_type=media_type)
@@ -90,6 +116,16 @@ class Book:
 
     def series(self, name: str, schema: Any) -> None:
         self._schemas[name] = told(schema)
+
+    def emptied(self, operation: str) -> None:
+        """The dataset was deleted; what comes after is another one."""
+        self.attributes, self._windows, self._times, self._artifacts, self._writers = {}, {}, {}, {}, {}
+        self.note(operation, deleted=True)
+
+    def emptied_window(self, window: str) -> None:
+        """What a replace begins with."""
+        self._windows[window] = _empty_window()
+        self._times.pop(window, None)
 
     def touch_all(self, options: Json) -> None:
         for window in self._windows:
@@ -111,6 +147,7 @@ class Book:
             at = np.searchsorted(times, moment, side="right") if schema["order"] == "time" else len(times)
             times.insert(int(at), moment)
             rows.insert(int(at), number)
+            self._windows[window]["attributes"].pop("withdrawn", None)
         touched = {window for window, _ in names}
         for interval in options.get("coverage") or []:
             touched |= self._cover(schema, *interval)
@@ -125,8 +162,7 @@ class Book:
         times = np.array(data[schema["axis"]], np.int64)
         if series or schema["window"] == "whole":
             return [(series or "whole", moment) for moment in times.tolist()]
-        names = times.astype("datetime64[ns]").astype(f"datetime64[{UNITS[schema['window']]}]").astype(str)
-        return list(zip(names.tolist(), times.tolist(), strict=True))
+        return [(_window_of(schema, moment), moment) for moment in times.tolist()]
 
     def _cover(self, schema: Json, start: str, stop: str) -> set[str]:
         """Coverage in whole windows is all that the golden store declares."""
@@ -144,11 +180,12 @@ class Book:
         state["attributes"] = _merged(state["attributes"], options.get("window_attributes") or {})
         state["lineage"] = state["lineage"] + [_pin(pin) for pin in options.get("inputs") or ()]
 
-    def note(self, operation: str) -> None:
+    def note(self, operation: str, *, deleted: bool = False) -> None:
         """What the newest version must say."""
         windows = {name: {**state, "rows": golden.ranges(state["rows"])} for name, state in sorted(self._windows.items())}
         version = {"operation": operation, "attributes": self.attributes, "windows": windows, "artifacts": self._artifacts}
-        self._versions.append(json.loads(json.dumps({**version, "writers": self._writers})))
+        version |= {"writers": self._writers, "deleted": deleted, "schema": len(self._history) - 1}
+        self._versions.append(json.loads(json.dumps(version)))
 
     def to_json(self) -> Json:
         key, name = list(self.dataset.key), self.dataset.storage_class
@@ -157,9 +194,17 @@ class Book:
             "key": key,
             "profile": self.dataset.profile,
             "schemas": self._schemas,
+            **({"history": self._history} if len(self._history) > 1 else {}),
             "rows": self._rows,
             "versions": golden.only_changes(self._versions),
         }
+
+
+def _window_of(schema: Json, moment: int) -> str:
+    """The window of a time, which had another length before some moments."""
+    lengths = [length for length, until in schema.get("earlier_windows", []) if moment < until]
+    unit = UNITS[lengths[0] if lengths else schema["window"]]
+    return str(np.datetime64(moment, "ns").astype(f"datetime64[{unit}]"))
 
 
 def _empty_window() -> Json:
@@ -197,21 +242,23 @@ def as_given(schema: Json, data: Json) -> Json:
     return given
 
 
-def main() -> None:
+def main(name: str) -> None:
+    place = golden.Golden(name)
+    if place.place.exists():
+        sys.exit(f"{place.place} is there: a golden store is never made again; give a new one another name, and a story in STORIES")
     fix_everything()
-    from arraystore import liveness
-    from tests.format.golden_story import tell
+    from arraystore import catalog, liveness
 
     liveness.machine, liveness.began = lambda: "golden", lambda _: "1"
-    shutil.rmtree(golden.HERE, ignore_errors=True)
-    golden.HERE.mkdir()
-    books = tell(golden.STORE)
+    catalog.SNAPSHOT_AFTER = 1
+    place.place.mkdir()
+    books = importlib.import_module(f"tests.format.{STORIES[name]}").tell(place.store)
     expected = {"format": 1, "datasets": [book.to_json() for book in books]}
-    golden.EXPECTED.write_text(json.dumps(expected, separators=(",", ":")) + "\n")
-    golden.DIGEST.write_text(golden.digest_of(golden.STORE, golden.EXPECTED) + "\n")
-    size = sum(path.stat().st_size for path in golden.HERE.rglob("*") if path.is_file())
+    place.expected.write_text(json.dumps(expected, separators=(",", ":")) + "\n")
+    (place.place / "DIGEST").write_text(place.digest_now() + "\n")
+    size = sum(path.stat().st_size for path in place.place.rglob("*") if path.is_file())
     print(f"{size} bytes, {len(books)} datasets")  # noqa: T201 - a script
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

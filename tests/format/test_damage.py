@@ -13,22 +13,22 @@ import arraystore
 from arraystore.index import forget_indexes
 from tests.format import golden
 from tests.format.conftest import plain
-from tests.format.golden import Expected, differences
+from tests.format.golden import Expected, Golden, differences
 from tests.format.independent_reader import Store
 from tests.format.independent_records import Damaged, escape, unescape
 
-DATASETS = golden.expected()
 OBJECTS = [
-    (expected, path.relative_to(golden.STORE))
-    for expected in DATASETS
-    for path in sorted(golden.STORE.joinpath(expected.name, *map(escape, expected.key)).rglob("*"))
+    (expected, path.relative_to(expected.golden.place))
+    for expected in golden.all_expected()
+    for path in sorted(expected.golden.store.joinpath(expected.name, *map(escape, expected.key)).rglob("*"))
     if path.is_file() and path.stat().st_size and path.name != "zarr.json"
 ]
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shutil.copytree(golden.STORE, tmp_path_factory.mktemp("damage") / "store")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> dict[Golden, Path]:
+    place = tmp_path_factory.mktemp("damage")
+    return {each: shutil.copytree(each.place, place / each.name) for each in golden.GOLDENS}
 
 
 def by_arraystore(root: Path, expected: Expected) -> dict[str, Any]:
@@ -47,15 +47,16 @@ def by_independent_reader(root: Path, expected: Expected) -> dict[str, Any]:
 @pytest.mark.parametrize("read", [by_arraystore, by_independent_reader])
 @given(drawn=st.sampled_from(OBJECTS), place=st.floats(0, 1, exclude_max=True))
 def test_a_flipped_bit_never_becomes_another_value(
-    read: Callable[..., Any], copy: Path, drawn: tuple[Expected, Path], place: float
+    read: Callable[..., Any], copies: dict[Golden, Path], drawn: tuple[Expected, Path], place: float
 ) -> None:
     expected, path = drawn
+    copy = copies[expected.golden]
     newest, whole = expected.versions[-1], (copy / path).read_bytes()
     bit = int(place * len(whole) * 8)
     (copy / path).write_bytes(whole[: bit // 8] + bytes([whole[bit // 8] ^ 1 << bit % 8]) + whole[bit // 8 + 1 :])
     error = ""
     try:
-        found = read(copy, expected)
+        found = read(copy / "store", expected)
         assert found["files"].keys() == newest["artifacts"].keys()
         assert found["rows"].keys() == newest["windows"].keys()
         assert all(differences(rows, expected.rows(window, newest)) == [] for window, rows in found["rows"].items())

@@ -1,6 +1,7 @@
 """A store of format 1 that was written once, and is read for ever: every dataset, every version, every byte."""
 
 import json
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -10,54 +11,62 @@ import arraystore
 from arraystore import DatasetView, Role
 from tests.format import golden
 from tests.format.conftest import plain
-from tests.format.golden import Expected, differences
+from tests.format.golden import Expected, Golden, differences
 
-DATASETS = golden.expected()
+DATASETS = golden.all_expected()
 CHANCE = {"started", "ended", "owner"}  # attributes that tell when it was
 
 
-@pytest.fixture(scope="module")
-def store() -> arraystore.Store:
-    return arraystore.open_store(golden.STORE, role=Role.OPERATIONS)
+each_store = pytest.mark.parametrize("store", golden.GOLDENS, ids=lambda each: each.name)
 
 
-def opened(store: arraystore.Store, expected: Expected) -> arraystore.Dataset:
-    return store.surface(expected.name)[expected.key]
+@cache
+def store_of(store: Golden) -> arraystore.Store:
+    return arraystore.open_store(store.store, role=Role.OPERATIONS)
 
 
-def test_the_golden_store_is_the_one_that_was_committed() -> None:
-    assert golden.digest_of(golden.STORE, golden.EXPECTED) == golden.DIGEST.read_text().strip()
+def opened(expected: Expected) -> arraystore.Dataset:
+    return store_of(expected.golden).surface(expected.name)[expected.key]
 
 
-def test_every_class_lists_its_datasets(store: arraystore.Store) -> None:
+@each_store
+def test_the_golden_store_is_the_one_that_was_committed(store: Golden) -> None:
+    assert store.digest_now() == store.digest
+
+
+@each_store
+def test_every_class_lists_its_datasets(store: Golden) -> None:
     for name in arraystore.StorageClass:
-        wanted = sorted(expected.key for expected in DATASETS if expected.name == name)
-        assert store.surface(name).find() == wanted
+        wanted = sorted(expected.key for expected in golden.expected(store) if expected.name == name)
+        assert store_of(store).surface(name).find() == wanted
         assert wanted, "all six classes are in it"
 
 
 @pytest.mark.parametrize("expected", DATASETS, ids=repr)
-def test_nothing_in_it_is_damaged(store: arraystore.Store, expected: Expected) -> None:
-    assert opened(store, expected).verify(deep=True) == []
+def test_nothing_in_it_is_damaged(expected: Expected) -> None:
+    assert opened(expected).verify(deep=True) == []
 
 
 @pytest.mark.parametrize("expected", DATASETS, ids=repr)
-def test_every_version_holds_the_rows_that_were_given(store: arraystore.Store, expected: Expected) -> None:
-    dataset = opened(store, expected)
+def test_every_version_holds_the_rows_that_were_given(expected: Expected) -> None:
+    dataset = opened(expected)
     assert [version.operation for version in dataset.versions()] == [version["operation"] for version in expected.versions]
     assert dataset.profile == expected.told["profile"]
     for number, version in enumerate(expected.versions, 1):
         view = dataset.at(number)
+        if version["deleted"]:
+            assert view.windows() == ()
+            continue
         assert sorted(view.windows()) == sorted(version["windows"])
         for window in version["windows"]:
             rows = view.read(window=window).rows
-            assert json.loads(msgspec.json.encode(rows.schema)) == expected.schema(window)
+            assert json.loads(msgspec.json.encode(rows.schema)) == expected.schema(window, version)
             assert differences(plain(rows), expected.rows(window, version)) == [], f"{window} at version {number}"
 
 
 @pytest.mark.parametrize("expected", DATASETS, ids=repr)
-def test_every_version_tells_what_was_told(store: arraystore.Store, expected: Expected) -> None:
-    dataset = opened(store, expected)
+def test_every_version_tells_what_was_told(expected: Expected) -> None:
+    dataset = opened(expected)
     for number, version in enumerate(expected.versions, 1):
         view = dataset.at(number)
         assert {name: value for name, value in view.attributes.items() if name not in CHANCE} == version["attributes"]
@@ -78,11 +87,11 @@ def told(view: DatasetView, window: str) -> dict[str, Any]:
     }
 
 
-def test_it_has_what_a_golden_store_must_have(store: arraystore.Store) -> None:
-    history = golden.STORE / "canonical" / "golden" / "history" / "X"
+def test_the_first_has_every_kind_of_column_and_of_change_to_a_window() -> None:
+    history = golden.FIRST.store / "canonical" / "golden" / "history" / "X"
     assert list(history.glob("_checkpoints/*"))
     assert len(list(history.glob("_manifests/*"))) == 3
-    every = [opened(store, expected) for expected in DATASETS]
+    every = [opened(expected) for expected in golden.expected(golden.FIRST)]
     assert {dataset.profile for dataset in every} == {"dense", "portable"}
     assert {column.kind for dataset in every for window in dataset.windows() for column in dataset.schema_of(window).columns} == set(
         arraystore.Kind
@@ -96,6 +105,56 @@ def test_it_has_what_a_golden_store_must_have(store: arraystore.Store) -> None:
         "seal",
         "update",
     }
-    assert [case.state for case in store.quarantine.cases()] == ["released", "held", "rejected"]
+    assert [case.state for case in store_of(golden.FIRST).quarantine.cases()] == ["released", "held", "rejected"]
     assert {dataset.sealed for dataset in every if dataset.storage_class == "experiments"} == {True}
-    assert sum(path.stat().st_size for path in golden.HERE.rglob("*") if path.is_file()) < 320_000, "small enough to carry"
+    assert sum(path.stat().st_size for path in golden.FIRST.place.rglob("*") if path.is_file()) < 320_000, "small enough to carry"
+
+
+def test_the_second_has_what_becomes_of_datasets_in_time() -> None:
+    store = store_of(golden.SECOND)
+    every = [opened(expected) for expected in golden.expected(golden.SECOND)]
+    assert {version.operation for dataset in every for version in dataset.versions()} == {
+        *("append", "artifact", "compact", "create", "delete", "evolve", "replace", "retry", "seal", "update", "withdraw")
+    }
+    grown = store.canonical["golden/grown/X"]
+    assert list((golden.SECOND.store / "canonical" / "golden" / "grown" / "X" / "_checkpoints").iterdir())
+    assert [len(grown.at(version).schema.columns) for version in (1, grown.version)] == [4, 7]
+    assert grown.windows() == ("2024-08-08", "2024-08-09", "2024-08-10", "2024-08-31", "2024-09", "2024-10")
+    assert {dataset.storage_class for dataset in every if dataset.artifacts()} == {"raw", "derived", "quarantine", "experiments"}
+    assert [(case.state, case.rows, len(case.history)) for case in store.quarantine.cases()] == [("released", 3, 0), ("held", 1, 2)]
+    assert store.experiments["grid"].runs().states() == {"finished": 1, "abandoned": 1}
+    fills = store.execution_records.session("live", "2024-08-08 #2")
+    assert list(fills.reconcile().effective["fill_id"]) == ["c"]
+    assert fills.audit().is_whole
+    assert sum(path.stat().st_size for path in golden.SECOND.place.rglob("*") if path.is_file()) < 300_000, "small enough to carry"
+
+
+def test_a_tag_still_reads_what_it_named_also_of_a_dataset_that_is_gone() -> None:
+    store = store_of(golden.SECOND)
+    (name,) = store.tags()
+    then, gone = store.tagged(name, 1).pins
+    assert (name, store.tagged(name, 1).reason) == ("release/2024-08 é", "monthly")
+    assert store.read(gone)["price"].tolist() == [0.0, 1.0, 2.0]
+    with pytest.raises(arraystore.NotFound, match="recomputed elsewhere"):
+        store.surface(gone.storage_class)[gone.key]
+    frame = store.read(then)
+    assert (tuple(frame), frame["x"].dtype.name, frame["x"].tolist()) == (("x", "side"), "int32", [0, 1, 2, 3, 4])
+    at = arraystore.open_store(golden.SECOND.store, role=Role.OPERATIONS, tag=name)
+    assert at.canonical.find() == [("golden", "grown", "X")]
+    assert at.derived["again/v1/venue/X"].attributes == {"formula": 2}
+
+
+def test_what_came_of_what_is_told_as_it_was() -> None:
+    store = store_of(golden.SECOND)
+    assert {each.key for each in store.dependents(store.raw["venue/all/r1"])} == {("golden", "grown", "X"), ("venue", "trades", "X")}
+    grown = store.canonical["golden/grown/X"]
+    made = {each.key for each in store.dependents(grown)}
+    assert made == {("golden", "renewed", "X"), ("bars", "1h", "venue", "X"), ("grid", "r1")}
+    assert {stale.dependent.key for stale in store.impact(store.raw["venue/all/r1"])} <= {
+        ("golden", "grown", "X"),
+        ("venue", "trades", "X"),
+    }
+    released = store.canonical["venue/trades/X"]
+    assert [each.pin.storage_class for each in store.lineage(released.pin()).walk()] == ["canonical", "quarantine", "raw"]
+    entries = {entry.path: entry.rows for entry in store.canonical.summaries()}
+    assert entries["golden/grown/X"] == grown.rows

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,21 @@ from arraystore.testing.strategies import rows_of, schemas, small_chunks
 from layouts import naming
 from tests.format import golden, independent_columns
 from tests.format.conftest import plain
-from tests.format.golden import Expected, differences
+from tests.format.golden import Expected, Golden, differences
 from tests.format.independent_reader import Dataset, State, Store
 from tests.format.independent_records import Json, escape, unescape
 
-DATASETS = golden.expected()
+DATASETS = golden.all_expected()
 KEY = ("a", "b", "c/d")
 
 
-@pytest.fixture(scope="module")
-def store() -> Store:
-    return Store(golden.STORE)
+@cache
+def store_of(each: Golden) -> Store:
+    return Store(each.store)
+
+
+def dataset_of(expected: Expected) -> Dataset:
+    return store_of(expected.golden).dataset(expected.name, expected.key)
 
 
 def states(dataset: Dataset) -> Iterator[State]:
@@ -43,25 +48,27 @@ def on_disk(state: State, window: str) -> str:
     return window if state.schema is not None else escape(window)
 
 
-def test_it_lists_the_datasets_of_every_class(store: Store) -> None:
-    for name in store.roots:
-        assert store.keys(name) == sorted(expected.key for expected in DATASETS if expected.name == name)
+@pytest.mark.parametrize("each", golden.GOLDENS, ids=lambda each: each.name)
+def test_it_lists_the_datasets_of_every_class(each: Golden) -> None:
+    for name in store_of(each).roots:
+        assert store_of(each).keys(name) == sorted(expected.key for expected in golden.expected(each) if expected.name == name)
 
 
 @pytest.mark.parametrize("expected", DATASETS, ids=repr)
-def test_it_reads_the_rows_that_were_given_at_every_version(store: Store, expected: Expected) -> None:
-    dataset = store.dataset(expected.name, expected.key)
+def test_it_reads_the_rows_that_were_given_at_every_version(expected: Expected) -> None:
+    dataset = dataset_of(expected)
     for state, version in zip(states(dataset), expected.versions, strict=True):
+        assert (state.state == "deleted") == version["deleted"]
         assert sorted(state.windows) == sorted(on_disk(state, window) for window in version["windows"])
         for window in version["windows"]:
             name = on_disk(state, window)
-            assert state.schema_of(name) == expected.schema(window)
+            assert state.schema_of(name) == expected.schema(window, version)
             assert differences(dataset.read(name, state), expected.rows(window, version)) == []
 
 
 @pytest.mark.parametrize("expected", DATASETS, ids=repr)
-def test_it_reads_what_was_told_at_every_version(store: Store, expected: Expected) -> None:
-    dataset = store.dataset(expected.name, expected.key)
+def test_it_reads_what_was_told_at_every_version(expected: Expected) -> None:
+    dataset = dataset_of(expected)
     for state, version in zip(states(dataset), expected.versions, strict=True):
         assert state.writers == version["writers"]
         told = {name: value for name, value in state.attributes.items() if name not in {"started", "ended", "owner"}}
@@ -86,8 +93,8 @@ def segments(dataset: Dataset) -> Iterator[independent_columns.Segment]:
 
 
 @pytest.mark.parametrize("expected", DATASETS, ids=repr)
-def test_stock_zarr_and_xarray_read_every_segment_alike(store: Store, expected: Expected) -> None:
-    for segment in segments(store.dataset(expected.name, expected.key)):
+def test_stock_zarr_and_xarray_read_every_segment_alike(expected: Expected) -> None:
+    for segment in segments(dataset_of(expected)):
         by_zarr = segment.by_zarr()
         with xarray.open_zarr(segment.place, consolidated=False, chunks=None, decode_cf=False) as dataset:
             by_xarray = {str(name): dataset[name].values for name in dataset.variables}
