@@ -21,6 +21,7 @@ from arraystore.catalog import Entry
 from arraystore.changes import Change, Changes
 from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.commit import ArtifactEntry, Pin
+from arraystore.copying import Copied
 from arraystore.dataset import Dataset
 from arraystore.diff import Diff, WindowDiff
 from arraystore.errors import (
@@ -56,6 +57,7 @@ from arraystore.recovery import Recovery
 from arraystore.roots import init_store
 from arraystore.runs import Run
 from arraystore.runtable import RunRow, RunTable
+from arraystore.shipping import Shipped
 from arraystore.store import ClassSummary, Store, open_store, summarise
 from arraystore.surface import Surface
 from arraystore.symbols import Instrument, Period
@@ -101,6 +103,7 @@ __all__ = [
     "CommitUnknown",
     "Committed",
     "Conflict",
+    "Copied",
     "Corrupt",
     "Covered",
     "Dataset",
@@ -148,6 +151,7 @@ __all__ = [
     "Session",
     "SessionAppender",
     "Severity",
+    "Shipped",
     "Stale",
     "StopAndVerify",
     "StorageClass",

@@ -42,7 +42,9 @@ class ClassAttributes(msgspec.Struct, frozen=True):
     class_name: str = msgspec.field(name="class")
 
 
-def init_store(url: str | os.PathLike[str], *, roots: Mapping[str, str] | None = None, opener: Opener = open_storage) -> None:
+def init_store(
+    url: str | os.PathLike[str], *, roots: Mapping[str, str] | None = None, opener: Opener = open_storage, identity: str | None = None
+) -> None:
     """Make a store: the class map and six class roots, durable when this returns. An existing store stays as it is.
 
     Parameters
@@ -51,6 +53,8 @@ def init_store(url: str | os.PathLike[str], *, roots: Mapping[str, str] | None =
         Where; a directory is made.
     roots
         For some classes, another place: a path below the root, an absolute path, or a URL. Only here, never later.
+    identity
+        The UUID of the store that this one will be a copy of; a fresh one by default.
     """
     location = locate(url)
     mapped = class_map(location, {} if roots is None else roots)
@@ -58,11 +62,14 @@ def init_store(url: str | os.PathLike[str], *, roots: Mapping[str, str] | None =
     probe = getattr(storage, "probe", None)
     if probe is not None and not storage.exists("zarr.json"):
         probe()
-    attributes = StoreAttributes(FORMAT, str(uuid.uuid4()), mapped)
+    attributes = StoreAttributes(FORMAT, identity or str(uuid.uuid4()), mapped)
     try:
         storage.create("zarr.json", _encode(attributes))
     except AlreadyExists:
         attributes = decode_attributes(storage.get("zarr.json"), StoreAttributes, location)
+        if identity not in (None, attributes.store):
+            msg = f"{location} holds store {attributes.store}, not {identity}: a copy needs a place of its own"
+            raise AlreadyExists(msg) from None
         if roots and any(attributes.roots.get(name) != place for name, place in roots.items()):
             msg = f"{location} is a store already, with other class roots: {attributes.roots}"
             raise AlreadyExists(msg) from None

@@ -69,13 +69,13 @@ class Named:
         self.artifacts |= {entry.artifact: entry for entry in state.artifacts.values()}
 
 
-def steps(log: History, until: int, stand: Callable[[State], State] | None = None) -> Iterator[Step]:
-    """The state before the oldest kept commit, then each commit up to version `until` with the state after it, in order.
+def steps(log: History, until: int, stand: Callable[[State], State] | None = None, start: State | None = None) -> Iterator[Step]:
+    """The state before the oldest kept commit (or `start`), then each commit up to version `until` with the state after it, in order.
 
     `stand` may put another form of the same state in its place: on a checkpoint it costs what changed since, and not all there is.
     Raises `Corrupt` where the chain breaks.
     """
-    state = log.beginning()
+    state = log.beginning() if start is None else start
     yield Step(None, memoryview(b""), state)
     while state.version < until:
         version = state.version + 1

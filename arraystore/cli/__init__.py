@@ -5,6 +5,7 @@ import click
 from arraystore.cli.ancestry import changes, dependents, impact, lineage, resolve, tag
 from arraystore.cli.checking import verify
 from arraystore.cli.command import Group
+from arraystore.cli.copying import copy
 from arraystore.cli.ingest import ingest
 from arraystore.cli.inspection import info, log, manifest
 from arraystore.cli.listing import ls
@@ -37,6 +38,7 @@ for _command in (
     log,
     head,
     verify,
+    copy,
     ingest,
     changes,
     dependents,
