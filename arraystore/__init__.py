@@ -17,13 +17,13 @@ from arraystore.appender import Appender, Committed, SessionAppender
 from arraystore.appendqueue import Unacknowledged
 from arraystore.artifacts import Artifact
 from arraystore.cases import Note, QuarantineCase
-from arraystore.catalog import Entry
 from arraystore.changes import Change, Changes
 from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.commit import ArtifactEntry, Pin
 from arraystore.copying import Copied
 from arraystore.dataset import Dataset
 from arraystore.diff import Diff, WindowDiff
+from arraystore.entry import Entry
 from arraystore.errors import (
     AccessDenied,
     AlreadyExists,

@@ -1,80 +1,86 @@
-"""What a class holds, known without looking at all of it: names by walking, summaries by what the journal marks (FORMAT.md section 14)."""
+"""What a class holds, known without looking at all of it (FORMAT.md section 14).
+
+Names are found by walking. What writers of this machine tell each other makes the rest known; where that may not be all, the journal's
+marks tell which datasets to look at.
+"""
 
 import fnmatch
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
 
 import msgspec
 
-from arraystore.commit import Interval
+from arraystore.bulletin import Bulletin, Seen
+from arraystore.entry import Entry, entry_of
 from arraystore.errors import ArrayStoreError, Corrupt, NotFound, StorageError
 from arraystore.journal import Journal, mark_name
 from arraystore.log import Log
 from arraystore.record import decode_record, encode_record
-from arraystore.state import State, merge_clocks
 from arraystore.storage.base import Storage
 from layouts.naming import unescape, version_name
 from layouts.problems import InvalidInput
 
 SNAPSHOT = "_catalog/latest"
 SNAPSHOT_AFTER = 256
+TEND_AFTER = 1024
 DELETED = "_deleted"
+RELIED_UPON = 24
+"""Generations for which bulletins surely are kept that tell what came since."""
+
+_LOOKERS = 8
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A dataset in short, as of `version`. Times are int64 ns since 1970 UTC; `span` is first and last on the axis clock."""
-
-    path: str
-    dataset: str
-    version: int
-    schema: str = ""
-    alive: bool = True
-    windows: int = 0
-    unfinished: int = 0
-    rows: int = 0
-    bytes: int = 0
-    span: Interval | None = None
-    state: str = ""
-    changed: int = 0
-
-
-class Snapshot(msgspec.Struct, frozen=True):
-    """The header of the catalog's record."""
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The header of the catalog's record; the last three say which bulletins it has in it, on the machine that `root` tells."""
 
     generation: int
     entries: list[Entry]
+    root: str = ""
+    positions: dict[str, int] = {}
+    opened: dict[str, tuple[str, int]] = {}
 
 
 class Catalog:
-    """The datasets of one class root. Safe to share between threads; what it remembers it checks against the journal.
+    """The datasets of one class root. Safe to share between threads.
 
     Parameters
     ----------
     depth
         Parts of the class's keys.
     keeps
-        Whether to write what was learned for the next process (a hint, which never is trusted).
+        Whether to write what was learned for the next process (a hint, which is checked).
     """
 
-    def __init__(self, storage: Storage, depth: int, journal: Journal, *, keeps: bool) -> None:
+    def __init__(self, storage: Storage, depth: int, journal: Journal, bulletin: Bulletin, *, keeps: bool) -> None:
         self._storage = storage
         self._depth = depth
         self._journal = journal
+        self._bulletin = bulletin
         self._keeps = keeps
+        self._guard = threading.RLock()
         self._with_log: set[str] = set()
         self._entries: dict[str, Entry] = {}
         self._generation: int | None = None
+        self._seen = Seen()
+        self._whole = True
+        self._loaded = False
+        self._unsaved = 0
 
     def paths(self, patterns: Sequence[str] | None = None) -> list[str]:
         """Paths of the datasets there are, whose parts match the patterns (`*` and `?`, on escaped names), sorted."""
-        found = self.with_log(patterns)
-        deleted = set(self._storage.list(DELETED).objects)
-        return [path for path in found if not deleted or mark_name(path) not in deleted or self._is_alive(path)]
+        with self._guard:
+            found = self.with_log(patterns)
+            deleted = set(self._storage.list(DELETED).objects)
+            return [path for path in found if not deleted or mark_name(path) not in deleted or self._is_alive(path)]
 
     def with_log(self, patterns: Sequence[str] | None = None) -> list[str]:
         """The same, with those that were deleted: what they held is kept for pins."""
-        return sorted(path for path in self._walk("", patterns or ["*"] * self._depth) if self._has_log(path))
+        with self._guard:
+            self._hear()
+            return sorted(path for path in self._walk("", patterns or ["*"] * self._depth) if self._has_log(path))
 
     def note_deletion(self, path: str) -> None:
         """Have it known, durably, that the dataset at `path` may be deleted: who lists names looks closer."""
@@ -82,25 +88,67 @@ class Catalog:
             self._storage.create(f"{DELETED}/{mark_name(path)}", path.encode())
 
     def entries(self, *, reconcile: bool = False) -> Mapping[str, Entry]:
-        """Every dataset in short, by path, as new as the journal's marks; with `reconcile` whatever the marks say."""
-        if self._generation is None and not reconcile:
-            self._load()
-        since, now = self._generation, self._journal.generation()
-        if since is None or reconcile:
-            stale: Iterable[str] = self.paths()
-        else:
-            # A writer whose clock is behind still marks in the generation before.
-            stale = self._journal.marked_since(since - 1)
-        learned = sum(map(self._learn, stale))
-        self._generation = now
-        if self._keeps and learned >= SNAPSHOT_AFTER:
-            self._save(now)
-        return self._entries
+        """Every dataset in short, by path, as new as writers told; with `reconcile` whatever they told."""
+        with self._guard:
+            now = self._journal.generation()
+            self._hear()
+            self._look(self._unsure(now, reconcile=reconcile))
+            # Who announced something in a generation tells of it again in the next; and these were looked at since it ended.
+            opened = {name: (path, number) for name, (path, number) in self._seen.opened.items() if number >= now - 1}
+            self._seen = Seen(self._seen.positions, opened)
+            self._generation, self._whole = now, True
+            if self._keeps and self._unsaved >= SNAPSHOT_AFTER:
+                self._save(now)
+            return dict(self._entries)
 
-    def changed(self, generation: int | None) -> tuple[list[str], int]:
-        """Paths of the datasets that may have changed since a generation (None: all), sorted, and the generation to ask with next."""
-        now = self._journal.generation()
-        return (self.paths() if generation is None else sorted(self._journal.marked_since(generation - 1))), now
+    def tend(self) -> None:
+        """Write for the next process what writers told, if that is all there is to do; for a writer who told much."""
+        with suppress(ArrayStoreError), self._guard:
+            now = self._journal.generation()
+            self._hear()
+            if len(self._unsure(now)) < TEND_AFTER:
+                self.entries()
+
+    def changed(self, generation: int | None, versions: Mapping[str, int], *, reconcile: bool = False) -> tuple[list[str], int]:
+        """Paths of the datasets that may have other versions than those seen up to a generation (None: up to nothing), and the next."""
+        with self._guard:
+            now = self._journal.generation()
+            self._hear()
+            if self._generation is None and generation is not None and not reconcile:
+                # To know what the marks tell is enough.
+                paths: Iterable[str] = self._journal.marked_since(generation - 1, self._marks_of(versions))
+            else:
+                paths = [path for path, entry in self.entries(reconcile=reconcile).items() if entry.version != versions.get(path, 0)]
+            return sorted(path for path in paths if self._is_path(path)), now
+
+    def _hear(self) -> None:
+        """Take in what was told since the last time, without looking at any dataset."""
+        if not self._loaded:
+            self._load()
+            self._loaded = True
+        news = self._bulletin.read(self._seen, self._generation)
+        for path, entry in news.told.items():
+            known = self._entries.get(path)
+            if (known is None or known.version < entry.version) and entry.path == path and self._is_path(path):
+                self._entries[path] = entry
+                self._unsaved += 1
+        self._seen = news.seen
+        self._whole = self._whole and news.whole
+
+    def _unsure(self, now: int, *, reconcile: bool = False) -> set[str]:
+        """Paths of the datasets that have to be looked at to know all."""
+        announced = {path for path, _ in self._seen.opened.values()}
+        if reconcile or self._generation is None:
+            every = {*self._walk("", ["*"] * self._depth), *self._entries}
+            # What was told, is: whatever appears later on this machine is told, too.
+            return every if reconcile or not self._whole else (every - set(self._entries)) | announced
+        if self._whole and now - self._generation <= RELIED_UPON:
+            return announced
+        # A writer whose clock is behind still marks in the generation before.
+        return self._journal.marked_since(self._generation - 1, self._marks_of(self._entries)) | announced
+
+    def _marks_of(self, paths: Iterable[str]) -> dict[str, str]:
+        return {mark_name(path): path for path in paths}
 
     def _walk(self, prefix: str, patterns: Sequence[str]) -> Iterator[str]:
         pattern, *rest = patterns
@@ -116,41 +164,67 @@ class Catalog:
                 else:
                     yield path
 
+    def _is_path(self, path: str) -> bool:
+        """Whether this leads to a place for a dataset, and nowhere else."""
+        parts = path.split("/")
+        return len(parts) == self._depth and all(map(is_part, parts))
+
     def _has_log(self, path: str) -> bool:
-        """Whether a dataset's log is there: its folder never goes, so that one look is enough."""
-        if path not in self._with_log:
+        """Whether a dataset's log is there: its folder never goes, so that to have heard of it, or one look, is enough."""
+        if path not in self._entries and path not in self._with_log:
             if "_log" not in self._storage.list(path).prefixes:
                 return False
             self._with_log.add(path)
         return True
 
     def _is_alive(self, path: str) -> bool:
-        try:
-            return Log(self._storage, path).head().alive
-        except NotFound:
-            return False
+        self._look([path])
+        return path in self._entries and self._entries[path].alive
 
-    def _learn(self, path: str) -> bool:
-        """Bring one entry up to date; whether that took reading."""
+    def _look(self, paths: Iterable[str]) -> None:
+        """Bring entries up to date, many of them side by side, since that waits for the medium."""
+        stale = [path for path in paths if self._is_path(path) and not self._is_newest(path)]
+        if len(stale) < SNAPSHOT_AFTER:
+            found = list(map(self._read, stale))
+        else:
+            with ThreadPoolExecutor(_LOOKERS) as pool:
+                found = list(pool.map(self._read, stale))
+        for path, entry in zip(stale, found, strict=True):
+            if entry is None:
+                self._entries.pop(path, None)
+            else:
+                self._entries[path] = entry
+        self._unsaved += len(stale)
+
+    def _is_newest(self, path: str) -> bool:
+        """Whether the version known is the newest there is: versions are dense, but for old ones that retention took."""
         known = self._entries.get(path)
-        if known is not None and not self._storage.exists(f"{path}/_log/{version_name(known.version + 1)}"):
-            return False
+        return known is not None and not self._exists(path, known.version + 1) and self._exists(path, known.version)
+
+    def _exists(self, path: str, version: int) -> bool:
+        return self._storage.exists(f"{path}/_log/{version_name(version)}")
+
+    def _read(self, path: str) -> Entry | None:
         try:
-            self._entries[path] = entry_of(path, Log(self._storage, path).head())
+            return entry_of(path, Log(self._storage, path).head())
         except NotFound:
-            self._entries.pop(path, None)
-        return True
+            return None
 
     def _load(self) -> None:
         with suppress(NotFound, Corrupt):
             snapshot, _, _ = decode_record("catalog", self._storage.get(SNAPSHOT), Snapshot, SNAPSHOT)
-            self._entries = {entry.path: entry for entry in snapshot.entries}
+            self._entries = {entry.path: entry for entry in snapshot.entries if self._is_path(entry.path)}
             self._generation = snapshot.generation
+            self._whole = snapshot.root == self._bulletin.identity != ""
+            self._seen = Seen(snapshot.positions, snapshot.opened) if self._whole else Seen()
 
     def _save(self, generation: int) -> None:
-        data, _ = encode_record("catalog", Snapshot(generation, [entry for _, entry in sorted(self._entries.items())]))
+        entries = [entry for _, entry in sorted(self._entries.items())]
+        seen = self._seen
+        data, _ = encode_record("catalog", Snapshot(generation, entries, self._bulletin.identity, dict(seen.positions), dict(seen.opened)))
         with suppress(StorageError):
             self._storage.put(SNAPSHOT, data, durable=False)
+            self._unsaved = 0
 
 
 @lru_cache(maxsize=1 << 17)
@@ -160,25 +234,3 @@ def is_part(name: str) -> bool:
         return bool(unescape(name))
     except InvalidInput:
         return False
-
-
-def entry_of(path: str, state: State) -> Entry:
-    """A state in short."""
-    if not state.alive:
-        return Entry(path=path, dataset=state.dataset, version=state.version, alive=False, changed=state.running_time)
-    summaries = list(state.summaries())
-    schema = None if state.schema is None else state.schemas[state.schema]
-    clocks = merge_clocks(summary.clocks for summary in summaries)
-    return Entry(
-        path=path,
-        dataset=state.dataset,
-        version=state.version,
-        schema="" if schema is None else schema.name,
-        windows=len(summaries),
-        unfinished=sum(summary.completeness != "complete" for summary in summaries),
-        rows=sum(summary.rows for summary in summaries),
-        bytes=sum(summary.bytes for summary in summaries),
-        span=None if schema is None else clocks.get(schema.axis),
-        state=str(state.attributes.get("state", "")),
-        changed=state.running_time,
-    )

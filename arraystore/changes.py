@@ -59,7 +59,7 @@ def parse_cursor(text: str | None) -> Cursor:
 
 def changes_of(key: tuple[str, ...], log: Log, after: int) -> list[Change]:
     """A dataset's kept versions after one, oldest first."""
-    if after and not log.has(after + 1):
+    if after and log.has(after) and not log.has(after + 1):
         return []
     try:
         state = log.head()

@@ -1,9 +1,9 @@
-"""Marks that tell which datasets of a class may have new versions, so that nobody need look at all (FORMAT.md section 12)."""
+"""Marks that tell which datasets of a class may have new versions, so that nobody need look at all (FORMAT.md section 14)."""
 
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from arraystore.errors import AlreadyExists, NotFound
@@ -31,6 +31,8 @@ class Journal:
         self._marked: dict[str, int] = {}
         self._newest = 0
         self._listed_at = 0
+        self.made = 0
+        """How many marks this one made, to know when much has changed."""
 
     def mark(self, path: str) -> None:
         """Have a durable mark that the dataset at `path` gets a version in this generation; once made, it costs no I/O."""
@@ -43,6 +45,7 @@ class Journal:
         except AlreadyExists:
             self._storage.sync(key.rpartition("/")[0])
         self._marked[path] = generation
+        self.made += 1
 
     def generation(self) -> int:
         """The generation to mark in: the hour, or the newest there is if that is later."""
@@ -59,14 +62,18 @@ class Journal:
         names = self._storage.list("_journal").prefixes
         return [int(name) for name in names if len(name) == DIGITS and name.isdecimal()]
 
-    def marked_since(self, generation: int) -> set[str]:
-        """Paths of the datasets marked in that generation or a later one."""
-        return {path for number in self.generations() if number >= generation for path in self._marks_of(number)}
+    def marked_since(self, generation: int, known: Mapping[str, str] | None = None) -> set[str]:
+        """Paths of the datasets marked in that generation or a later one; `known` paths, by the names of their marks, cost no reading."""
+        known = {} if known is None else known
+        return {path for number in self.generations() if number >= generation for path in self._marks_of(number, known)}
 
-    def _marks_of(self, generation: int) -> list[str]:
+    def _marks_of(self, generation: int, known: Mapping[str, str]) -> list[str]:
         prefix = f"_journal/{generation:0{DIGITS}d}"
         paths = []
         for name in self._storage.list(prefix).objects:
+            if name in known:
+                paths.append(known[name])
+                continue
             with suppress(NotFound, UnicodeDecodeError):
                 path = self._storage.get(f"{prefix}/{name}").decode()
                 if mark_name(path) == name:

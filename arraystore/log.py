@@ -107,22 +107,23 @@ class Log(History):
         after = fold(state, commit, digest, len(data), key)
         if self._notices is not None:
             self._notices.before(self.prefix, commit)
-        if not self._create(key, data, commit):
-            return None
-        self._announce(commit.version)
-        if self._is_void(commit.version):
+        is_ours = self._create(key, data, commit)
+        is_void = is_ours and self._is_void(commit.version)
+        self._announce(commit, after if is_ours and not is_void else None)
+        if is_void:
             self._known = None  # A suspended writer woke up below the floor.
+        if is_void or not is_ours:
             return None
         self._durable = commit.version
         return after
 
-    def _announce(self, version: int) -> None:
-        """Tell the others of a version that was just created; it stays, whatever comes of that."""
+    def _announce(self, commit: Commit, after: State | None) -> None:
+        """Tell the others of a version that was just created, and stays, whatever comes of that; or that it wasn't, or is void."""
         try:
             if self._notices is not None:
-                self._notices.after(self.prefix)
+                self._notices.after(self.prefix, commit, after)
         except (Corrupt, StorageError) as error:
-            msg = f"{self._key(version)}: was written, but it isn't marked in the journal ({error}), so others may not notice it yet"
+            msg = f"{self._key(commit.version)}: was written, but it isn't marked in the journal ({error}), so others may not notice it yet"
             raise CommitUnknown(msg) from error
 
     def _is_void(self, version: int) -> bool:

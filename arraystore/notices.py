@@ -1,34 +1,49 @@
-"""What a class lets others know of its commits before they appear: a mark in its journal, and edges in the lineage."""
+"""What a class lets others know of its commits before they appear: a mark in its journal, edges in the lineage, a line in a bulletin."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from arraystore.bulletin import Bulletin
 from arraystore.commit import Commit
+from arraystore.entry import entry_of
 from arraystore.journal import Journal
 from arraystore.lineage import Dependent, LineageIndex
+from arraystore.state import State
 from layouts.naming import is_escaped, unescape
 
+TEND_AFTER = 1024
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Notices:
     """The notices of one class root. Safe to share between threads.
 
     They come before the commit, so that nothing that appears is missed; of a commit that lost its race, or whose writer died, a
-    needless notice stays behind.
+    needless notice stays behind. `tend` is called now and then, once that many datasets had commits.
     """
 
     storage_class: str
     journal: Journal
+    bulletin: Bulletin
     lineage: LineageIndex | None
+    tend: Callable[[], None] | None = None
+    tended: int = 0
 
     def before(self, path: str, commit: Commit) -> None:
         """Make it known, durably, that `commit` may be about to appear."""
         self.journal.mark(path)
         if commit.inputs and self.lineage is not None:
             self.lineage.add(made_by(self.storage_class, path, commit))
+        self.bulletin.announce(path, commit.id)
 
-    def after(self, path: str) -> None:
-        """Mark again if the hour turned meanwhile, so that who looks from now on finds it."""
-        self.journal.mark(path)
+    def after(self, path: str, commit: Commit, state: State | None) -> None:
+        """Tell that it is there and made this of the dataset; None: that it isn't, or doesn't count."""
+        if state is not None:
+            self.journal.mark(path)  # again if the hour turned meanwhile, so that who looks from now on finds it
+        self.bulletin.conclude(path, commit.id, None if state is None else entry_of(path, state))
+        if self.tend is not None and self.journal.made >= self.tended + TEND_AFTER:
+            self.tended = self.journal.made
+            self.tend()
 
 
 def made_by(storage_class: str, path: str, commit: Commit) -> Dependent:

@@ -12,12 +12,14 @@ import msgspec
 from arraystore import arguments
 from arraystore.adding import PinCheck
 from arraystore.arguments import TimeLike
-from arraystore.catalog import Catalog, Entry
+from arraystore.bulletin import Bulletin
+from arraystore.catalog import Catalog
 from arraystore.changes import Change, Changes, Cursor, changes_of, parse_cursor
 from arraystore.commit import Commit, Pin
 from arraystore.dataset import Dataset
 from arraystore.datasetlint import lint_names, lint_place
 from arraystore.draft import Draft, draft_commit
+from arraystore.entry import Entry
 from arraystore.errors import AlreadyExists, InvalidInput, NotFound
 from arraystore.history import FORMAT, Birth
 from arraystore.journal import Journal
@@ -52,9 +54,10 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         self._role = role
         self._check_pins = check_pins
         journal = Journal(storage)
-        self._notices = Notices(storage_class.value, journal, lineage)
+        bulletin = Bulletin(storage, journal)
         keeps = may(role, storage_class, Action.WRITE) or may(role, storage_class, Action.MAINTAIN)
-        self._catalog = Catalog(storage, len(KEY_TEMPLATES[storage_class]), journal, keeps=keeps)
+        self._catalog = Catalog(storage, len(KEY_TEMPLATES[storage_class]), journal, bulletin, keeps=keeps)
+        self._notices = Notices(storage_class.value, journal, bulletin, lineage, self._catalog.tend)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._class.value} of {self._storage.url} as {self._role.value}>"
@@ -125,7 +128,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         complete
             True: only datasets whose windows all are complete; False: only others.
         reconcile
-            For all of these but the first two: look at every dataset, and not only at those that the journal marks as changed.
+            For all of these but the first two: look at every dataset, and not only at those that writers told of.
         """
         require(self._role, Action.READ, self._class)
         paths = self._catalog.paths(self._of_venue(self._parts(pattern), venue))
@@ -135,7 +138,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         return sorted(key for key in map(_key_of, paths) if self._readable(key))
 
     def summaries(self, *, reconcile: bool = False) -> list[Entry]:
-        """Every dataset in short, by path, as new as the journal's marks (with `reconcile`, whatever they say)."""
+        """Every dataset in short, by path, as new as writers told (with `reconcile`, whatever they told)."""
         require(self._role, Action.READ, self._class)
         entries = self._catalog.entries(reconcile=reconcile)
         return [entry for path, entry in sorted(entries.items()) if entry.alive and self._readable(_key_of(path))]
@@ -180,12 +183,12 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         """Versions that became visible since `since` (a cursor of an earlier call; None for all), each exactly once.
 
         In order of version within a dataset; datasets by key. A version is seen when it is visible, perhaps before it is
-        durable: what builds on it makes it so. Only datasets that the journal marks are looked at, unless `reconcile` is true:
+        durable: what builds on it makes it so. Only datasets that writers told of are looked at, unless `reconcile` is true:
         do that once in a while, since a mark can be missing if writers' clocks are hours apart.
         """
         require(self._role, Action.READ, self._class)
         cursor = parse_cursor(since)
-        paths, generation = self._catalog.changed(None if reconcile else cursor.generation)
+        paths, generation = self._catalog.changed(cursor.generation, cursor.versions, reconcile=reconcile)
         found: list[Change] = []
         now = dict(cursor.versions)
         for path in paths:

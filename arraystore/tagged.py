@@ -5,9 +5,9 @@ from fnmatch import fnmatchcase
 from typing import Any, NoReturn
 
 from arraystore.arguments import TimeLike
-from arraystore.catalog import Entry
 from arraystore.changes import Changes
 from arraystore.commit import Pin
+from arraystore.entry import Entry
 from arraystore.errors import InvalidInput, NotFound
 from arraystore.place import require
 from arraystore.surface import Key, Surface

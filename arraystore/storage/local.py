@@ -25,7 +25,9 @@ from arraystore.storage.localreads import LocalReads
 from arraystore.storage.localroot import LocalRoot, Opened
 from arraystore.storage.localsteps import NEW, drop, forget, insist, prune, taken, together, write_all
 from arraystore.storage.racing import ROUNDS, refuse_unless_exclusive
+from arraystore.storage.shared import SharedFile, identity
 
+_SHARED = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _UNNAMED = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
 
 _NOT_LINKED = frozenset(
@@ -116,6 +118,28 @@ class LocalStorage(LocalReads):
         """See `Storage.lock`: flock() on an empty file, which excludes threads as well as processes. Not reentrant."""
         *above, name = key_parts(key)
         return queue(self._root, above, name, lambda error: storage_error(error, "locking", key, self.url))
+
+    @property
+    def identity(self) -> str:
+        """What no other root is called, nor this one once its medium was mounted again; empty where that can't be told."""
+        return identity(self._root.opened().root.fd)
+
+    def shared(self, key: str, *, append: bool = False) -> SharedFile:
+        """A file that processes of this machine append to, to be read; with `append` to be added to as well, and made if it isn't there."""
+        *above, name = key_parts(key)
+        found: list[SharedFile] = []
+
+        def step() -> None:
+            chain, _ = way(self._root.opened().root, above, make=True)
+            found.append(SharedFile(os.open(name, _SHARED, 0o666, dir_fd=chain[-1].fd)))
+
+        if append:
+            insist(self._root, "opening", key, step)
+            return found[0]
+        try:
+            return SharedFile(open_file(self._root.opened().root, [*above, name])[0])
+        except OSError as error:
+            raise self._unreadable(error, key) from error
 
     def _create_once(self, above: Sequence[str], name: str, data: Buffer) -> None:
         directory = _durable(self._root.opened(), above)
