@@ -67,7 +67,7 @@ def bulletins(root: Path) -> list[Path]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_what_another_process_has_committed_is_found_with_its_newest_state(root: Path, seed: int) -> None:
     """Whoever reads: one that has just come, one that was there before, one with the right to keep what it learned."""
     chance = random.Random(seed)
@@ -76,7 +76,7 @@ def test_what_another_process_has_committed_is_found_with_its_newest_state(root:
     writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     alive: set[str] = set()
     try:
-        for step in range(50):
+        for step in range(30 if seed == 0 else 80):
             writer = chance.choice(writers)
             name = f"X{chance.randrange(6)}"
             verb = chance.choice(["append", "append", "append", "complete", "delete"]) if name in alive else "create"
@@ -84,7 +84,7 @@ def test_what_another_process_has_committed_is_found_with_its_newest_state(root:
             writer.stdin.write(f"{verb} {name}\n")
             writer.stdin.flush()
             assert writer.stdout.readline() == "acknowledged\n"
-            if step == 25:
+            if step % 30 == 15:
                 writer.kill()
                 writer.communicate()
                 writers[writers.index(writer)] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
