@@ -46,6 +46,7 @@ from arraystore.errors import (
 )
 from arraystore.execution import ExecutionSurface, SequenceRange, Session
 from arraystore.experiments import Experiment, ExperimentsSurface
+from arraystore.following import Follower, Update
 from arraystore.frame import Frame
 from arraystore.ingest import FileReport, IngestReport, ingest, shipped_mappings
 from arraystore.lineage import Dependent
@@ -119,6 +120,7 @@ __all__ = [
     "FileReport",
     "Finding",
     "FixTheCall",
+    "Follower",
     "Frame",
     "IngestReport",
     "Instrument",
@@ -161,6 +163,7 @@ __all__ = [
     "Tag",
     "Unacknowledged",
     "Unsupported",
+    "Update",
     "Verification",
     "Version",
     "VersionExpired",

@@ -201,17 +201,31 @@ class History:
     def _advance(self, state: State, until: int | None = None) -> State:
         """Fold what follows `state`, up to `until` (which must exist) or as far as there is."""
         while until is None or state.version < until:
-            version = state.version + 1
             try:
-                commit, _, digest, size = self.record(version)
+                state = self.step(state)[0]
             except NotFound as error:
                 if until is None:
                     return state
-                raise self._missing(until, version) from error
-            state = fold(state, commit, digest, size, self._key(version))
-            if commit.checkpoint is not None and (state.checkpoint is None or state.checkpoint[0] < commit.checkpoint[0]):
-                state = self._rebase(state, commit.checkpoint)
+                raise self._missing(until, state.version + 1) from error
         return state
+
+    def step(self, state: State) -> tuple[State, Commit, memoryview]:
+        """The state one version later, and the commit that leads there with its body; NotFound where there is none."""
+        commit, body, digest, size = self.record(state.version + 1)
+        state = fold(state, commit, digest, size, self._key(commit.version))
+        if commit.checkpoint is not None and (state.checkpoint is None or state.checkpoint[0] < commit.checkpoint[0]):
+            state = self._rebase(state, commit.checkpoint)
+        return state, commit, body
+
+    def newest_after(self, version: int) -> int:
+        """The newest version there is, found by galloping from one that was seen; VersionExpired if what follows that may be gone."""
+        newest = self._last_from(version)
+        if newest == version and self.has(version + 2):
+            self._refuse_hole(version)
+        if (floor := self.floor()) > version:
+            msg = f"{self.prefix}: what followed version {version} was removed by retention, up to {floor}: read anew, and go on from there"
+            raise VersionExpired(msg)
+        return newest
 
     def _rebase(self, state: State, pointer: tuple[int, str]) -> State:
         """The same state, standing on a newer checkpoint that another writer made."""

@@ -1,5 +1,6 @@
 """A dataset at one version, to read and to look at."""
 
+import threading
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
@@ -13,6 +14,7 @@ from arraystore.commit import COMPACT, Pin
 from arraystore.datasetlint import lint_dataset
 from arraystore.diff import Diff, Side, compare
 from arraystore.errors import InvalidInput, NotFound, VersionExpired
+from arraystore.following import Follower
 from arraystore.frame import Frame
 from arraystore.log import Log
 from arraystore.manifest import Manifest, Version, manifest_of, version_of
@@ -289,6 +291,50 @@ class DatasetView:
             end=last,
             columns=names,
         )
+
+    def follow(
+        self,
+        since: int | Pin | None = None,
+        *,
+        columns: Iterable[str] | None = None,
+        poll_seconds: float = 1.0,
+        timeout: float | None = None,
+        stop: threading.Event | None = None,
+    ) -> Follower:
+        """Each later commit as it appears, whole and once: an iterator of `Update`, also for `async for`.
+
+        It goes on after the version `since`, or what a pin names (an update's `pin`, which may have been kept in a file); by default
+        after this handle's version. It looks every `poll_seconds` when nothing comes, more often at first, and a look costs as much
+        however long the log is. It ends after `timeout` seconds without news (None: never), when `stop` is set, and after a commit that
+        seals the dataset. Version 1 is an empty dataset.
+
+        Raises
+        ------
+        VersionExpired
+            What follows `since` was removed by retention: read the dataset anew.
+        NotFound
+            The dataset was deleted, or the pin is of another, or of a log that was cut.
+
+        Examples
+        --------
+        >>> import arraystore
+        >>> store = arraystore.open_store("memory://followed", role="data-quality", create=True)
+        >>> trades = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
+        >>> followed = trades.follow(timeout=0)
+        >>> trades.append({"time": [1, 2], "price": [1.0, 2.0], "size": [1.0, 1.0], "side": [1, 1], "flags": [0, 0]}).version
+        2
+        >>> [(update.version, update.frame["price"].tolist()) for update in followed]
+        [(2, [1.0, 2.0])]
+        """
+        self._place.require(Action.READ)
+        view = self._still() if since is None else self._side(since) if isinstance(since, Pin) else self.at(since)
+        named = None if columns is None else arguments.columns(self.schema, columns)
+        return Follower(self._log, self._place, view.state, named, poll_seconds=poll_seconds, timeout=timeout, stop=stop)
+
+    @property
+    def state(self) -> State:
+        """What the log says at this version; for the modules of this package."""
+        return self._state
 
     def diff(self, before: int | TimeLike | Pin, after: int | TimeLike | Pin | None = None) -> Diff:
         """What changed from one version to another (by default this one), each given as `at` takes it, or as a pin of this dataset.
