@@ -107,6 +107,20 @@ def impact(index: LineageIndex, view: DatasetView, windows: Sequence[str] | None
     return found
 
 
+def stands(datasets: Callable[[str], Mapping[tuple[str, ...], DatasetView]], stale: Stale) -> bool:
+    """Whether what was made is still there as it was made; also where the role may not look."""
+    edge = stale.dependent
+    try:
+        dataset = datasets(edge.storage_class)[edge.key]
+        if dataset.uuid != edge.dataset:
+            return False
+        return not edge.windows or any(stale.pin in manifest.lineage for manifest in dataset.manifests())
+    except AccessDenied:
+        return True
+    except NotFound:
+        return False
+
+
 def every_version(surfaces: Mapping[str, Surface]) -> Iterator[Dependent]:
     """Every kept version of every dataset that was made from others: what the lineage index is rebuilt from."""
     for storage_class, surface in surfaces.items():

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from arraystore import arguments
-from arraystore.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, window_span
+from arraystore.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, stands, window_span
 from arraystore.arguments import TimeLike
 from arraystore.commit import Pin
 from arraystore.compaction import Compaction
@@ -150,10 +150,18 @@ class Store(Upkeep):
         """What the rows that a pin names were made from, and those from, as far as this role may read."""
         return ancestry(self.open_pin, pin, depth)
 
-    def impact(self, dataset: DatasetView, window: str | None = None) -> list[Stale]:
-        """What was made from rows of this dataset (of a window of it) that have been corrected since."""
+    def impact(self, dataset: DatasetView, window: str | None = None, *, only_standing: bool = False) -> list[Stale]:
+        """What was made from rows of this dataset (of a window of it) that have been corrected since.
+
+        Parameters
+        ----------
+        only_standing
+            Leave out what has been dealt with: windows that were replaced or withdrawn, datasets that were deleted, runs that were begun
+            again. Takes a look at each dataset; what this role may not look at stays in.
+        """
         require(self.role, Action.READ, StorageClass(dataset.storage_class), dataset.key)
-        return impact(LineageIndex(partial(self._beside, "lineage")), dataset, None if window is None else [window])
+        found = impact(LineageIndex(partial(self._beside, "lineage")), dataset, None if window is None else [window])
+        return [stale for stale in found if not only_standing or stands(self.surface, stale)]
 
     def rebuild_lineage(self) -> int:
         """Make the index of dependents anew from the logs (role operations); returns the number of versions with inputs."""

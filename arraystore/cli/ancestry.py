@@ -109,10 +109,11 @@ def _tree(ancestor: "Ancestor", indent: str = "") -> "Iterator[str]":
 @command("impact", examples=["arraystore impact canonical/binance-usdm/trades/BTCUSDT --root data"])
 @key_argument
 @window_option
+@click.option("--standing", is_flag=True, help="Leave out what was replaced, withdrawn, deleted or begun again since.")
 @with_store
-def impact(store: "Store", *, key: str, window: str | None, as_json: bool) -> None:
+def impact(store: "Store", *, key: str, window: str | None, standing: bool, as_json: bool) -> None:
     """Tell what was made from rows that have been corrected since."""
-    found = store.impact(dataset_at(store, key, None), window)
+    found = store.impact(dataset_at(store, key, None), window, only_standing=standing)
     if as_json:
         print_json([each.to_json() for each in found])
         return

@@ -48,7 +48,7 @@ def test_lineage_goes_both_ways(run: Run, run_json: RunJson) -> None:
     assert TRADES in run("dependents", MESSAGES).stdout
     assert run("lineage", TRADES, "--version", "2").stdout.splitlines() == [f"{TRADES} @ 2", f"    {MESSAGES} @ 2"]
     assert run_json("lineage", TRADES, "--version", "2")["made_from"][0]["pin"]["version"] == 2
-    assert run_json("impact", TRADES) == []
+    assert run_json("impact", TRADES) == run_json("impact", TRADES, "--standing") == []
 
 
 def test_a_tag_is_made_shown_and_listed(own: Callable[..., Any]) -> None:

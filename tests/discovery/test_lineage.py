@@ -69,6 +69,53 @@ def test_a_correction_shows_what_it_makes_stale(chain: Path) -> None:
     assert store.impact(trades, "2024-08-08") == []
 
 
+def test_what_was_made_again_withdrawn_or_deleted_stands_no_more(chain: Path) -> None:
+    quality, analysis = (arraystore.open_store(chain, role=role) for role in ("data-quality", "analysis"))
+    trades = quality.canonical[TRADES]
+
+    def stale(store: arraystore.Store) -> set[tuple[str, ...]]:
+        found = store.impact(store.canonical[TRADES])
+        standing = store.impact(store.canonical[TRADES], only_standing=True)
+        assert {each.dependent.key for each in found} == {BARS, ("grid", "r1")}, "all that was made is told for ever"
+        assert set(standing) <= set(found)
+        return {each.dependent.key for each in standing}
+
+    for day in ("2024-08-08", "2024-08-09"):
+        trades.replace(day, rows(1, start=arraystore.parse_time(day)), reason="bad prints")
+    assert stale(analysis) == {BARS, ("grid", "r1")}
+    bars = analysis.derived[BARS]
+    read = analysis.canonical[TRADES].read("2024-08-08", "2024-08-09")
+    bars.append(read, inputs=read.pin)
+    assert stale(analysis) == {BARS, ("grid", "r1")}, "the old rows are still among them"
+    bars.replace("2024-08-08", read, reason="made again", inputs=read.pin)
+    assert stale(analysis) == {("grid", "r1")}
+    assert stale(quality) == {BARS, ("grid", "r1")}, "whoever may not look must take it as it was"
+    trades.replace("2024-08-08", rows(2), reason="more bad prints")
+    assert stale(analysis) == {BARS, ("grid", "r1")}
+    bars.withdraw("2024-08-08", reason="not worth it")
+    assert stale(analysis) == {("grid", "r1")}
+    analysis.derived.delete(BARS, reason="nobody reads it")
+    assert stale(analysis) == {("grid", "r1")}, "a finished run is a record, and stays stale"
+
+
+def test_a_run_that_was_begun_again_answers_for_what_it_read_last(chain: Path) -> None:
+    quality, backtest = (arraystore.open_store(chain, role=role) for role in ("data-quality", "backtesting"))
+
+    def fail(run: arraystore.Run) -> None:
+        with run:
+            run.read(backtest.canonical[TRADES], "2024-08-08", "2024-08-09")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail(backtest.experiments.run("grid", "r2"))
+    quality.canonical[TRADES].replace("2024-08-08", rows(1), reason="bad prints")
+    with backtest.experiments.run("grid", "r2", retry=True) as run:
+        run.read(backtest.canonical[TRADES], "2024-08-08", "2024-08-09")
+    trades = backtest.canonical[TRADES]
+    assert ("grid", "r2") in {each.dependent.key for each in backtest.impact(trades)}
+    assert ("grid", "r2") not in {each.dependent.key for each in backtest.impact(trades, only_standing=True)}
+
+
 def test_the_index_can_be_made_again(chain: Path) -> None:
     store = arraystore.open_store(chain, role="operations")
     trades = store.canonical[TRADES]

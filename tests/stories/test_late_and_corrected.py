@@ -80,10 +80,11 @@ def test_a_late_file_and_a_corrected_day(root: Path, tmp_path: Path, shared_data
     stale = {(each.dependent.key, each.window) for each in quality.impact(quotes)}
     assert stale == {(run_key, FIRST), (run_key, SECOND), (bars_key, FIRST)}
 
-    # The bars are made again from what there is now.
+    # The bars are made again from what there is now; then only the run is stale, which is a record of what was done.
     source = analysis.canonical[XAUUSD].read(window=FIRST)
     hourly.replace("2014", bars(source), reason="the afternoon was missing", inputs=source.pin, completeness="open")
     assert hourly.rows == 21
+    assert {each.dependent.key for each in analysis.impact(analysis.canonical[XAUUSD], only_standing=True)} == {run_key}
     assert analysis.lineage(hourly.pin()).made_from[0].pin == source.pin
 
 
