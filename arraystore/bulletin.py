@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
-from arraystore.entry import Entry
+from arraystore.entry import Entry, entry_of
 from arraystore.errors import ArrayStoreError
 from arraystore.journal import DIGITS, Journal
+from arraystore.state import State
 from arraystore.storage.base import Storage
 from arraystore.storage.failures import storage_error
 
@@ -95,11 +96,12 @@ class Bulletin:
             if count <= TOLD_IN_FULL:
                 self._opened.add(commit)
 
-    def conclude(self, path: str, commit: str, entry: Entry | None) -> None:
+    def conclude(self, path: str, commit: str, state: State | None) -> None:
         """The announced commit is there, and made the dataset this; or it isn't. Where this can't be told, it stays announced."""
         with self._guard, suppress(ArrayStoreError):
             if commit in self._opened:
                 self._opened.remove(commit)
+                entry = None if state is None else entry_of(path, state)
                 self._append(self._current(self._journal.generation()), Line(commit, path, done=True, entry=entry))
 
     def _append(self, file: Any, line: Line) -> None:

@@ -155,14 +155,14 @@ class Catalog:
         if not any(sign in pattern for sign in "*?["):
             names: Iterable[str] = (pattern,)
         else:
-            names = (name for name in self._storage.list(prefix).prefixes if pattern == "*" or fnmatch.fnmatchcase(name, pattern))
-        for name in names:
-            if is_part(name):
-                path = f"{prefix}/{name}" if prefix else name
-                if rest:
-                    yield from self._walk(path, rest)
-                else:
-                    yield path
+            names = self._storage.list(prefix).prefixes
+            if pattern != "*":
+                names = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+        above = f"{prefix}/" if prefix else ""
+        paths = [f"{above}{name}" for name in names if is_part(name)]
+        if not rest:
+            return iter(paths)
+        return (path for below in paths for path in self._walk(below, rest))
 
     def _is_path(self, path: str) -> bool:
         """Whether this leads to a place for a dataset, and nowhere else."""

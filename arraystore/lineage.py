@@ -2,17 +2,26 @@
 
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import batched
 from typing import Any, Protocol
 
 import msgspec
 
 from arraystore.commit import Pin
-from arraystore.errors import Corrupt, NotFound
+from arraystore.errors import ArrayStoreError, Corrupt, NotFound, Unsupported
 from arraystore.journal import mark_name
 from arraystore.record import decode_record, encode_record
 from arraystore.storage.base import Storage
 from layouts.naming import format_key
+
+PACKED = "packed"
+PACK_AFTER = 256
+PACK_BELOW = "02"
+"""Who adds an edge whose name begins so, one of 128, sees whether it is time for a pack."""
+
+TOGETHER = 256
 
 
 class Beside(Protocol):
@@ -43,6 +52,12 @@ class Dependent(msgspec.Struct, frozen=True, kw_only=True):
         return built
 
 
+class Pack(msgspec.Struct, frozen=True):
+    """The header of a pack: edges of one dataset, by the names they have in its folder."""
+
+    edges: dict[str, Dependent]
+
+
 @dataclass(frozen=True, slots=True)
 class LineageIndex:
     """Edges from what was read to what was made of it, under `<root>/lineage`. Safe to share between threads.
@@ -52,15 +67,19 @@ class LineageIndex:
 
     beside: Beside
 
-    def add(self, made: Dependent) -> None:
-        """Note, durably, a version and its inputs: one object for each dataset among these."""
-        by_dataset: dict[tuple[str, tuple[str, ...]], list[Pin]] = {}
-        for pin in made.inputs:
-            by_dataset.setdefault((pin.storage_class, pin.key), []).append(pin)
+    def add(self, *made: Dependent) -> None:
+        """Note, durably, versions and their inputs: one object of each for each dataset among these."""
+        tokens: dict[str, str] = {}
         with self.beside(create=True).batch() as batch:
-            for (storage_class, key), pins in by_dataset.items():
-                data, _ = encode_record("lineage", msgspec.structs.replace(made, inputs=tuple(pins)))
-                batch.put(f"{_folder(storage_class, key)}/{made.version}-{secrets.token_hex(8)}", data)
+            for each in made:
+                for (storage_class, key), pins in _by_dataset(each).items():
+                    data, _ = encode_record("lineage", msgspec.structs.replace(each, inputs=tuple(pins)))
+                    folder, token = _folder(storage_class, key), secrets.token_hex(8)
+                    batch.put(f"{folder}/{each.version}-{token}", data)
+                    tokens[folder] = min(token, tokens.get(folder, token))
+        for folder, token in tokens.items():
+            if token < PACK_BELOW:
+                self._edges(folder)
 
     def dependents(
         self, storage_class: str, key: Sequence[str], span: tuple[int, int] | None = None, versions: range | None = None
@@ -69,27 +88,53 @@ class LineageIndex:
 
         An unreadable edge raises `Corrupt`: rebuild the index then.
         """
-        folder = _folder(storage_class, tuple(key))
         found: dict[tuple[str, tuple[str, ...], str, int], Dependent] = {}
-        storage = self.beside(create=False)
-        for name in storage.list(folder).objects:
-            edge = _read(storage, f"{folder}/{name}")
+        for edge in self._edges(_folder(storage_class, tuple(key))).values():
             if any(_matches(pin, span, versions) for pin in edge.inputs):
                 found[edge.storage_class, edge.key, edge.dataset, edge.version] = edge
         return sorted(found.values(), key=lambda edge: (edge.time, edge.storage_class, edge.key, edge.version))
 
+    def _edges(self, folder: str) -> dict[str, Dependent]:
+        """Every edge, by name: most from the pack, which is written again once many aren't in it."""
+        storage = self.beside(create=False)
+        packed = _packed(storage, folder)
+        names = storage.list(folder).objects
+        edges = {name: packed.get(name) or _read(storage, f"{folder}/{name}") for name in names}
+        if sum(name not in packed for name in names) >= max(PACK_AFTER, len(names) // 8):
+            with suppress(ArrayStoreError):
+                storage.put(f"{PACKED}/{folder}", encode_record("lineages", Pack(edges))[0], durable=False)
+        return edges
+
     def rebuild(self, made: Iterable[Dependent]) -> int:
         """Note every version there is, given anew, and forget all that was noted before; returns their number."""
         storage = self.beside(create=True)
-        folders = [f"{top}/{folder}" for top in storage.list("").prefixes for folder in storage.list(top).prefixes]
+        packs = [f"{PACKED}/{top}/{name}" for top in storage.list(PACKED).prefixes for name in storage.list(f"{PACKED}/{top}").objects]
+        tops = [top for top in storage.list("").prefixes if top != PACKED]
+        folders = [f"{top}/{folder}" for top in tops for folder in storage.list(top).prefixes]
         old = [f"{folder}/{name}" for folder in folders for name in storage.list(folder).objects]
         count = 0
-        for each in made:
-            self.add(each)
-            count += 1
-        for key in old:
+        for some in batched(made, TOGETHER):
+            self.add(*some)
+            count += len(some)
+        for key in (*packs, *old):
             storage.delete(key)
         return count
+
+
+def _by_dataset(made: Dependent) -> dict[tuple[str, tuple[str, ...]], list[Pin]]:
+    found: dict[tuple[str, tuple[str, ...]], list[Pin]] = {}
+    for pin in made.inputs:
+        found.setdefault((pin.storage_class, pin.key), []).append(pin)
+    return found
+
+
+def _packed(storage: Storage, folder: str) -> dict[str, Dependent]:
+    """The edges that a pack holds; a damaged one holds none, for each lies by itself, too."""
+    try:
+        where = f"{PACKED}/{folder}"
+        return decode_record("lineages", storage.get(where), Pack, where)[0].edges
+    except (NotFound, Corrupt, Unsupported):
+        return {}
 
 
 def _read(storage: Storage, where: str) -> Dependent:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from arraystore.bulletin import Bulletin
 from arraystore.commit import Commit
-from arraystore.entry import entry_of
 from arraystore.journal import Journal
 from arraystore.lineage import Dependent, LineageIndex
 from arraystore.state import State
@@ -40,7 +39,7 @@ class Notices:
         """Tell that it is there and made this of the dataset; None: that it isn't, or doesn't count."""
         if state is not None:
             self.journal.mark(path)  # again if the hour turned meanwhile, so that who looks from now on finds it
-        self.bulletin.conclude(path, commit.id, None if state is None else entry_of(path, state))
+        self.bulletin.conclude(path, commit.id, state)
         if self.tend is not None and self.journal.made >= self.tended + TEND_AFTER:
             self.tended = self.journal.made
             self.tend()

@@ -12,18 +12,14 @@ PART_LIMIT_BYTES = 255
 TEMPORARY = ".tmp-"
 """How names of unfinished objects begin; never a key, never listed."""
 
-_PART = re.compile(r"[A-Za-z0-9=_.-]+")
+PART = re.compile(rf"(?!\.\.?\Z|{re.escape(TEMPORARY)})[A-Za-z0-9=_.-]{{1,{PART_LIMIT_BYTES}}}")
+"""What a key's part fully matches: neither `.` nor `..`, which would leave the prefix."""
 
 
 @lru_cache(4096)  # the way to an object is the same for many
 def is_part(text: str) -> bool:
     """Whether a key may have this part: what else lies in a directory isn't ours, and isn't listed."""
-    return (
-        _PART.fullmatch(text) is not None
-        and text not in (".", "..")  # would leave the prefix
-        and len(text) <= PART_LIMIT_BYTES
-        and not text.startswith(TEMPORARY)
-    )
+    return PART.fullmatch(text) is not None
 
 
 def key_parts(key: str) -> list[str]:

@@ -8,7 +8,7 @@ from arraystore.errors import ArrayStoreError, NotFound
 from arraystore.storage.base import Listing
 from arraystore.storage.descent import Directory, descend, file_size, open_file
 from arraystore.storage.failures import storage_error
-from arraystore.storage.keys import TEMPORARY, check_ranges, is_part, key_parts, prefix_parts
+from arraystore.storage.keys import PART, TEMPORARY, check_ranges, is_part, key_parts, prefix_parts
 from arraystore.storage.localroot import LocalRoot
 
 STRAYS_LIMIT = 100_000
@@ -74,17 +74,19 @@ class LocalReads:
         """See `Storage.list`."""
         parts = prefix_parts(prefix)
         objects, prefixes = [], []
+        fits = PART.fullmatch  # a folder has more names than are worth remembering
         try:
             # An own descriptor, even of the root: threads that share one would share its reading position.
             directory = Directory(descend(self._root.opened().root, parts).reopened())
             with os.scandir(directory.fd) as entries:
                 for entry in entries:
-                    if not is_part(entry.name):
+                    name = entry.name
+                    if not fits(name):
                         continue
                     if entry.is_file(follow_symlinks=False):
-                        objects.append(entry.name)
+                        objects.append(name)
                     elif entry.is_dir(follow_symlinks=False):
-                        prefixes.append(entry.name)
+                        prefixes.append(name)
         except (FileNotFoundError, NotADirectoryError):
             return Listing((), ())
         except OSError as error:

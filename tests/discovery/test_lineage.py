@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import arraystore
+from tests.discovery.test_catalog import Counted
 from tests.store.conftest import rows
 
 TRADES = ("venue", "trades", "X")
@@ -171,3 +172,55 @@ def test_a_store_at_a_tag_reads_exactly_what_it_names(chain: Path) -> None:
     with pytest.raises(arraystore.InvalidInput, match="2 parts"):
         at.canonical.find("venue/*")
     assert arraystore.open_store(chain, role="data-quality", tag=("t", 1)).canonical.find() == [TRADES]
+
+
+def many(root: Path, count: int) -> arraystore.Store:
+    """Runs that read day after day of one dataset."""
+    quality = arraystore.open_store(root, role="data-quality")
+    quality.canonical.create(TRADES, arraystore.schema_by_name("trades")).append(rows(100, step=7200 * 10**9))
+    store = arraystore.open_store(root, role="backtesting")
+    trades = store.canonical[TRADES]
+    for number in range(count):
+        with store.experiments.run("grid", f"r{number:03d}") as run:
+            day = arraystore.parse_time("2024-08-08") + number % 4 * 86_400 * 10**9
+            run.uses(trades.pin(day, day + 86_400 * 10**9))
+    return quality
+
+
+def test_many_edges_are_read_as_one_and_none_is_missed_or_invented(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from arraystore import lineage
+
+    monkeypatch.setattr(lineage, "PACK_AFTER", 8)
+    store = many(root, 12)
+    trades = store.canonical[TRADES]
+    used = store.dependents(trades, "2024-08-09")
+    assert [edge.key[1] for edge in used] == ["r001", "r005", "r009"]
+    (pack,) = [path for path in (root / "lineage" / "packed").rglob("*") if path.is_file()]
+    good = pack.read_bytes()
+    opener = Counted()
+    again = arraystore.open_store(root, role="data-quality", opener=opener)
+    opener.calls = 0
+    assert again.dependents(trades, "2024-08-09") == used
+    assert opener.calls < 6
+    for bad in (b"", good[:-1], good[:200] + bytes([good[200] ^ 1]) + good[201:]):
+        pack.write_bytes(bad)
+        assert store.dependents(trades, "2024-08-09") == used
+    pack.write_bytes(good)
+    with arraystore.open_store(root, role="backtesting").experiments.run("grid", "later") as run:
+        run.uses(trades.pin("2024-08-09", "2024-08-10"))
+    assert [edge.key[1] for edge in store.dependents(trades, "2024-08-09")] == ["r001", "r005", "r009", "later"]
+    (folder,) = (root / "lineage" / "canonical").iterdir()
+    for edge in folder.iterdir():
+        edge.unlink()
+    assert store.dependents(trades) == [], "what lies nowhere else is made up"
+    assert arraystore.open_store(root, role="operations").rebuild_lineage() == 13
+    assert [edge.key[1] for edge in store.dependents(trades, "2024-08-09")] == ["r001", "r005", "r009", "later"]
+
+
+def test_whoever_adds_edges_packs_them_now_and_then(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from arraystore import lineage
+
+    monkeypatch.setattr(lineage, "PACK_AFTER", 3)
+    monkeypatch.setattr(lineage, "PACK_BELOW", "g")
+    many(root, 4)
+    assert any(path.is_file() for path in (root / "lineage" / "packed").rglob("*"))
