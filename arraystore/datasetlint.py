@@ -27,6 +27,7 @@ from layouts.windowlint import (
 )
 from layouts.windows import parse_window
 
+KNOWN = ("zarr.json", "_lock")  # a lock is empty, and queues local writers
 FOLDERS = ("_log", "_checkpoints", "_manifests", "_artifacts")
 
 
@@ -60,7 +61,9 @@ def _windows(log: Log, state: State, place: str) -> Iterator[Deviation]:
 
 def _facts(state: State, window: WindowState) -> WindowFacts:
     tails = window.tails
-    older = 0 if state.schema is None else sum(entry.schema != state.schema for entry in window.segments if entry.segment)
+    # One segment alone keeps its schema for good: only where there are several do new ones get written.
+    several = state.schema is not None and len(window.segments) > 1
+    older = sum(entry.schema != state.schema for entry in window.segments if entry.segment) if several else 0
     return WindowFacts(
         name=window.window,
         rows=window.rows,
@@ -97,7 +100,7 @@ def _leftovers(log: Log, _: State, place: str) -> Iterator[Deviation]:
     listing = log.storage.list(log.prefix)
     yield from stray_deviations(log.storage, log.prefix, place)
     for name in listing.objects:
-        if name != "zarr.json":
+        if name not in KNOWN:
             yield deviation("stray", f"{place}/{name}", "an object that no dataset has")
     for folder in listing.prefixes:
         where = f"{place}/{folder}"
@@ -171,7 +174,7 @@ def lint_root(storage: Storage, locations: Iterable[str]) -> list[Deviation]:
     known = {"lineage", "tags", *(location.partition("/")[0] for location in locations)}
     listing = storage.list("")
     found = list(stray_deviations(storage, "", "."))
-    found += [deviation("stray", f"./{name}", "an object that the layout doesn't name") for name in listing.objects if name != "zarr.json"]
+    found += [deviation("stray", f"./{name}", "an object that the layout doesn't name") for name in listing.objects if name not in KNOWN]
     for name in listing.prefixes:
         if name == "staging":
             held = storage.list(name)
@@ -210,7 +213,7 @@ def _names(storage: Storage, prefix: str, where: str, found: list[Deviation]) ->
     listing = storage.list(prefix)
     found += stray_deviations(storage, prefix, where)
     found += [
-        deviation("stray", f"{where}/{name}", "an object that the layout doesn't name") for name in listing.objects if name != "zarr.json"
+        deviation("stray", f"{where}/{name}", "an object that the layout doesn't name") for name in listing.objects if name not in KNOWN
     ]
     names = [name for name in listing.prefixes if is_escaped(name)]
     known = {*names}

@@ -226,7 +226,7 @@ STORE_RULES = (
         9,
         "few segments in a window, best one",
         "each costs a reader an index and a file per column",
-        "compact the window into one segment",
+        "compact the window into one segment (`compact`)",
     ),
     _rule(
         "unfolded",
@@ -234,15 +234,15 @@ STORE_RULES = (
         6,
         "tails folded into segments at 256 or 1 MiB, and in complete windows",
         "tails lie in commits, where no other Zarr reader sees them",
-        "append to the window, which folds them, or compact it",
+        "compact the window (`compact`), or append to it, which folds them too",
     ),
     _rule(
         "older-schema",
         A,
         5,
-        "segments with the schema in force",
+        "segments of a window with the schema in force, where there are several",
         "a reader converts them each time, and other Zarr readers see them as they are",
-        "compact their windows",
+        "compact the window (`compact`), which writes one segment with it",
     ),
     _rule(
         "mixed-profiles",
@@ -250,7 +250,7 @@ STORE_RULES = (
         9,
         "segments of the dataset's codec profile",
         "whoever counts on `portable` finds a codec that it may not have",
-        "compact their windows",
+        "compact the window; one that has a single segment, replace by its own rows",
     ),
     _rule(
         "many-labels",

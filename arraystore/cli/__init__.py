@@ -6,8 +6,10 @@ from arraystore.cli.ancestry import changes, dependents, impact, lineage, resolv
 from arraystore.cli.checking import verify
 from arraystore.cli.command import Group
 from arraystore.cli.copying import copy
+from arraystore.cli.correcting import diff, replace, rm, withdraw
 from arraystore.cli.ingest import ingest
 from arraystore.cli.inspection import info, log, manifest
+from arraystore.cli.linting import lint
 from arraystore.cli.listing import ls
 from arraystore.cli.maintenance import compact
 from arraystore.cli.quarantine import quarantine
@@ -39,7 +41,12 @@ for _command in (
     head,
     verify,
     copy,
+    lint,
     ingest,
+    diff,
+    withdraw,
+    replace,
+    rm,
     changes,
     dependents,
     lineage,

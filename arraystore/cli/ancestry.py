@@ -141,22 +141,13 @@ def tag(store: "Store", *, name: str | None, keys: tuple[str, ...], reason: str,
         print_json(names) if as_json else click.echo("\n".join(names))
         return
     pins = [dataset_at(store, key, None).pin() for key in keys]
-    if dry_run or not pins:
-        document: dict[str, Any] = {"name": name, "pins": _plain(pins)} if pins else store.tagged(name).to_json()
-    else:
-        document = store.tag(name, pins, reason=reason).to_json()
+    made = store.tag(name, pins, reason=reason) if pins else store.tagged(name)
+    document = {**made.to_json(), "dry_run": dry_run}
     if as_json:
         print_json(document)
         return
     facts([(field, str(document[field])) for field in ("name", "version", "role", "reason") if document.get(field)])
     table(_TAG_COLUMNS, [[address_of(pin["class"], pin["key"]), str(pin["version"]), pin["digest"][:16]] for pin in document["pins"]])
-
-
-def _plain(pins: "Sequence[Pin]") -> list[dict[str, Any]]:
-    import msgspec
-
-    plain: list[dict[str, Any]] = msgspec.to_builtins(pins)
-    return plain
 
 
 @command("resolve", examples=["arraystore resolve BTCUSDT --venue binance-usdm --at 2024-08-08 --root data"])

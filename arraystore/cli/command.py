@@ -14,6 +14,7 @@ from layouts.classes import Role, StorageClass, parse_storage_class
 from layouts.naming import format_key
 
 if TYPE_CHECKING:
+    from arraystore.roots import Opener
     from arraystore.store import Store
     from arraystore.view import DatasetView
 
@@ -24,8 +25,11 @@ __all__ = [
     "command",
     "dataset_at",
     "key_argument",
+    "opener_for",
+    "role_option",
     "root_option",
     "split_address",
+    "tell_dry_run",
     "version_option",
     "with_store",
 ]
@@ -132,14 +136,31 @@ def command(name: str, *, examples: Sequence[str]) -> Callable[[Callable[..., An
     return click.command(name, cls=Command, examples=examples)
 
 
+def opener_for(*, dry_run: bool) -> "Opener":
+    """How a command opens storages: a dry run does all it would do, on storages that keep what is written to themselves."""
+    from arraystore.storage import open_storage
+    from arraystore.storage.rehearsal import Rehearsal
+
+    return Rehearsal() if dry_run else open_storage
+
+
+def tell_dry_run(*, dry_run: bool, as_json: bool) -> None:
+    """Say to people that what they see wasn't done; documents say so themselves."""
+    if dry_run and not as_json:
+        click.echo("dry run: nothing was changed", err=True)
+
+
 def with_store(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--root` and `--role`, and the store they open as its first argument."""
+    """Give a command `--root` and `--role`, and the store they open as its first argument; with `dry_run`, one to rehearse on."""
 
     @wraps(function)
     def opened(*, root: str, role: str, **kwargs: Any) -> Any:
         from arraystore.store import open_store
 
-        return function(open_store(root, role=role), **kwargs)
+        dry_run = bool(kwargs.get("dry_run"))
+        done = function(open_store(root, role=role, opener=opener_for(dry_run=dry_run)), **kwargs)
+        tell_dry_run(dry_run=dry_run, as_json=kwargs["as_json"])
+        return done
 
     return root_option(role_option(opened))
 

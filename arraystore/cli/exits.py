@@ -30,7 +30,7 @@ READER_LEFT = 141  # as shells tell SIGPIPE
 
 EXIT_CODES = (
     ExitCode(code=0, meaning="done"),
-    ExitCode(code=FINDINGS, meaning="verify found damage"),
+    ExitCode(code=FINDINGS, meaning="verify found damage, or lint an error"),
     ExitCode(code=USAGE, meaning="the call can't succeed as it is: usage, input, a name that is taken", errors=(FixTheCall, InvalidInput)),
     ExitCode(code=3, meaning="no such store, dataset, version or window", errors=(NotFound,)),
     ExitCode(code=4, meaning="the role may not do that", errors=(AccessDenied,)),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import command, root_option
+from arraystore.cli.command import command, opener_for, root_option, tell_dry_run
 from arraystore.cli.output import count, counted, left, print_json, right, table
 from arraystore.errors import InvalidInput, Problem
 from layouts.classes import Action, Role, parse_storage_class, who_may
@@ -81,7 +81,8 @@ def ingest(
     if mapping is None:
         raise click.UsageError("Missing option '--mapping'; `arraystore ingest --list` tells the shipped ones.")
     _, loaded = load_mapping(mapping)
-    store = open_store(root, role=role or _writer_of(into or loaded.into))
+    dry_run = bool(options["dry_run"])
+    store = open_store(root, role=role or _writer_of(into or loaded.into), opener=opener_for(dry_run=dry_run))
     parameters = _parse_settings(settings)
 
     def progress(report: "FileReport") -> None:
@@ -89,7 +90,8 @@ def ingest(
             click.echo(f"{report.file}: {STATES[report.state]}, {counted(report.rows, 'row')}", err=True)
 
     report = load(store, files, mapping=mapping, into=into, parameters=parameters, progress=progress, **options)
-    _print(report, as_json=as_json)
+    _print(report, dry_run=dry_run, as_json=as_json)
+    tell_dry_run(dry_run=dry_run, as_json=as_json)
 
 
 def _writer_of(into: str) -> str:
@@ -106,11 +108,11 @@ def _parse_settings(settings: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
-def _print(report: "IngestReport", *, as_json: bool) -> None:
+def _print(report: "IngestReport", *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         import msgspec
 
-        print_json({"rows": report.rows, "files": msgspec.to_builtins(list(report.files))})
+        print_json({"rows": report.rows, "files": msgspec.to_builtins(list(report.files)), "dry_run": dry_run})
         return
     columns = (left("file"), left("dataset"), left("outcome"), right("rows"), left("windows"), right("version"))
     table(columns, [_line(each) for each in report.files])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from arraystore.cli.command import command, root_option
+from arraystore.cli.command import command, opener_for, root_option, tell_dry_run
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import facts, print_json
 from arraystore.errors import InvalidInput, Problem
@@ -30,7 +30,8 @@ PIPE_WIDTH = 160
     multiple=True,
     help="Put a storage class elsewhere: a path below the root, an absolute path, or a URL. Only possible now.",
 )
-def init(*, root: str, class_roots: tuple[str, ...], as_json: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Show where everything would lie, and make nothing; whether the medium can link isn't tried.")
+def init(*, root: str, class_roots: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Make a store.
 
     A root for each storage class; a store that exists stays as it is.
@@ -40,13 +41,15 @@ def init(*, root: str, class_roots: tuple[str, ...], as_json: bool) -> None:
     from arraystore.roots import init_store
     from arraystore.store import open_store
 
-    init_store(root, roots=_parse_roots(class_roots))
-    store = open_store(root, role="operations")
+    opener = opener_for(dry_run=dry_run)
+    init_store(root, roots=_parse_roots(class_roots), opener=opener)
+    store = open_store(root, role="operations", opener=opener)
     places = {str(storage_class): store.surface(storage_class).url for storage_class in StorageClass}
     if as_json:
-        print_json({"store": store.url, "uuid": store.uuid, "classes": places})
+        print_json({"store": store.url, "uuid": store.uuid, "classes": places, "dry_run": dry_run})
         return
     facts([("store", store.url), ("uuid", store.uuid), *places.items()])
+    tell_dry_run(dry_run=dry_run, as_json=as_json)
 
 
 def _parse_roots(options: tuple[str, ...]) -> dict[str, str]:

@@ -9,8 +9,9 @@ from arraystore.errors import NotFound
 from arraystore.ingest.mapping import Mapping
 from arraystore.ingest.names import Names
 from arraystore.ingest.rules import schema_from
+from arraystore.place import require
 from arraystore.store import Store
-from layouts.classes import StorageClass, parse_storage_class
+from layouts.classes import Action, StorageClass, parse_storage_class
 from layouts.naming import parse_key
 
 
@@ -42,6 +43,8 @@ class Target:
         with self._guard:
             if address not in self._datasets:
                 surface = self.store.surface(storage_class)
+                # A dry run writes nothing, so nothing else would refuse.
+                require(self.store.role, Action.WRITE, storage_class, parse_key(storage_class, key))
                 try:
                     self._datasets[address] = surface[key]
                 except NotFound:

@@ -80,7 +80,8 @@ def test_experiments_and_their_runs_are_shown(run: Run, run_json: Callable[..., 
 def test_a_run_is_abandoned(run: Run, run_json: Callable[..., Any]) -> None:
     marked = ("runs", "other/left", "--abandon", "lost", "--force", "--role", "backtesting")
     before = run_json(*marked, "--dry-run")
-    assert (before["note"], before["version"]) == (None, 1)
+    assert (before["note"], before["version"], before["dry_run"]) == ("lost", 2, True)
+    assert run_json("runs", "other/left")["version"] == 1
     assert run_json(*marked)["note"] == "lost"
     assert run(*marked).exit_code == 2
     assert run("runs", "other/left", "--abandon", "lost").exit_code == 4
@@ -113,9 +114,11 @@ def test_a_case_is_shown_annotated_and_released(run: Run, run_json: Callable[...
     assert run_json("quarantine", "--older-than", "1d")["cases"] == []
     assert HELD in run("quarantine", HELD).stdout
     role = ("--role", "data-quality")
-    assert run_json("quarantine", HELD, DAY, "--note", "asked", "--dry-run", *role)["notes"] == []
+    assert run_json("quarantine", HELD, DAY, "--note", "asked", "--dry-run", *role)["notes"][0]["text"] == "asked"
+    assert run_json("quarantine", HELD, DAY)["notes"] == []
     assert run_json("quarantine", HELD, DAY, "--note", "asked", *role)["notes"][0]["text"] == "asked"
-    assert run_json("quarantine", HELD, DAY, "--release", CANONICAL, "--dry-run", *role)["state"] == "held"
+    assert run_json("quarantine", HELD, DAY, "--release", CANONICAL, "--dry-run", *role)["state"] == "released"
+    assert run_json("quarantine", HELD, DAY)["state"] == "held"
     assert arraystore.open_store(root, role="data-quality").canonical[KEY].rows == 0
     released = run_json("quarantine", HELD, DAY, "--release", CANONICAL, "--note", "theirs", *role)
     assert (released["state"], released["note"], released["released_into"][0]["version"]) == ("released", "theirs", 2)

@@ -18,6 +18,7 @@ from layouts.deviations import STORE_RULES
 from layouts.windowlint import WindowFacts, label_deviations, length_deviations, unfinished_deviations, window_deviations
 from tests.cli.conftest import build
 from tests.lint.conftest import KEY, SCHEMA, SECOND, START, edit, rows, store_as
+from tests.sessions.conftest import fills
 
 DAY = 86_400 * SECOND
 FEW = Schema(name="few", columns=(Column(name="time", kind="time"), Column(name="price")))
@@ -52,7 +53,8 @@ def with_segments(root: Path) -> None:
 
 def evolved(root: Path) -> None:
     dataset = made(root)
-    dataset.append(few(), completeness="complete")
+    for number in range(2):
+        dataset.append(few(10_000, first=number * 10_000))
     more = msgspec.structs.replace(FEW, columns=(*FEW.columns, Column(name="size", nullable=True)))
     dataset.evolve(more)
 
@@ -232,6 +234,13 @@ def test_real_quotes_are_as_the_layout_says(tmp_path: Path, shared_data: Path) -
     arraystore.ingest(store, files, mapping="oanda-xauusd", completeness="complete")
     assert store.lint() == []
     assert [each for path in (tmp_path / "store").glob("canonical/*/*/*/20*/*") for each in arraystore.lint(path)] == []
+
+
+def test_locks_and_live_sessions_leave_nothing_to_tell(tmp_path: Path) -> None:
+    live = store_as(tmp_path / "store", "live")
+    live.execution_records.session("live", "2024/08").append("fills", fills("a", "b"))
+    assert [*(tmp_path / "store").rglob("_lock")]
+    assert live.lint() == store_as(tmp_path / "store", "operations").lint() == []
 
 
 def test_what_was_replaced_deleted_or_made_again_is_no_garbage(tmp_path: Path) -> None:

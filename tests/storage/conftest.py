@@ -16,6 +16,7 @@ from obstore.store import LocalStore, MemoryStore, S3Store
 from arraystore.storage import LocalStorage, MemoryStorage, Storage
 from arraystore.storage.objects import ObjectStorage
 from arraystore.storage.openat2 import Opener
+from arraystore.storage.rehearsal import RehearsalStorage
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -187,7 +188,7 @@ def step_by_step(monkeypatch):
     monkeypatch.setattr(Opener, "available", False)
 
 
-@pytest.fixture(params=["memory", "local", "local step by step", "object memory", "object local", "object s3"])
+@pytest.fixture(params=["memory", "local", "local step by step", "object memory", "object local", "object s3", "rehearsal"])
 def storage(request, tmp_path: Path) -> Storage:
     """One empty storage of each kind."""
     match request.param:
@@ -202,5 +203,7 @@ def storage(request, tmp_path: Path) -> Storage:
             return ObjectStorage(MemoryStore())
         case "object local":
             return ObjectStorage(LocalStore(tmp_path / "root", mkdir=True, automatic_cleanup=True))
+        case "rehearsal":
+            return RehearsalStorage(LocalStorage(tmp_path / "root", create=True), str(tmp_path / "root"))
         case _:
             return request.getfixturevalue("s3").storage("some/prefix")
