@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arraystore.chunkreads import Codes, fetch_into
+from arraystore.chunkreads import Codes, Finish, fetch_into
+from arraystore.domain import TRUTH, AsciiWatch, domain_of, invalid_utf8_row
 from arraystore.errors import Corrupt
 from arraystore.index import ChunkTable, ZoneIndex
 from arraystore.plan import NOTHING, Part, Runs, Take, plan_fetches, plan_takes, run, tidy_runs
@@ -56,7 +57,7 @@ class Fill(NamedTuple):
     runs: Runs
     out: np.ndarray
     target: int = 0
-    codes: Codes | None = None
+    finish: Finish | None = None
 
 
 def assemble(storage: Storage, sources: Sequence[Source], schema: Schema, threads: int | None = None) -> Rows:
@@ -71,8 +72,9 @@ def assemble(storage: Storage, sources: Sequence[Source], schema: Schema, thread
         if any(column.name in source.arrays for source in sources):
             result.add(column)
     fill(storage, result.fills, threads)
-    for name in ragged:
-        result.check_bytes(name)
+    for column in schema.columns:
+        if column.is_ragged and column.name in result.arrays:
+            result.check_bytes(column)
     for column in schema.columns:
         if any(_widens_to_float(source, column) for source in sources):
             restore_stand_ins(result.arrays, column)
@@ -97,61 +99,72 @@ class _Result:
         self._total = total
         self._targets = list(accumulate((source.runs.count for source in sources), initial=0))
         self._byte_targets: dict[str, list[int]] = {}
+        self._watches: dict[tuple[str, int], AsciiWatch] = {}
 
     def add(self, column: Column) -> None:
         """Make room for all arrays of a column that any source has."""
         name = column.name
         if column.is_ragged:
-            self._add_bytes(name)
+            self._add_bytes(column)
             self._add_rows(f"{name}_count", "uint32", column)
         else:
             self._add_rows(name, column.dtype, column)
         if any(name not in source.arrays or f"{name}_valid" in source.arrays for source in self._sources):
             valid = self.arrays[f"{name}_valid"] = allocate((self._total,), "bool")
             for source, target in zip(self._sources, self._targets, strict=False):
-                if not self._put(source, f"{name}_valid", source.runs, valid, target):
+                if not self._put(source, f"{name}_valid", source.runs, valid, target, TRUTH):
                     valid[target : target + source.runs.count] = name in source.arrays
 
-    def check_bytes(self, name: str) -> None:
-        """The rows that came from a source must add up to the bytes that came with them."""
-        if name not in self.arrays:
-            return
+    def check_bytes(self, column: Column) -> None:
+        """The rows that came from a source must add up to the bytes that came with them, and text must be text."""
+        name = column.name
         counts, targets = self.arrays[f"{name}_count"], self._byte_targets[name]
         for place, source in enumerate(self._sources):
-            found = int(counts[self._targets[place] : self._targets[place + 1]].sum(dtype=np.int64))
-            there = targets[place + 1] - targets[place]
-            if found != there:
-                raise Corrupt(f"{source.part.prefix}/{name}_count: these rows have {found} bytes, where there are {there}")
+            rows, there = slice(self._targets[place], self._targets[place + 1]), slice(targets[place], targets[place + 1])
+            found = int(counts[rows].sum(dtype=np.int64))
+            if found != there.stop - there.start:
+                raise Corrupt(
+                    f"{source.part.prefix}/{name}_count: these rows have {found} bytes, where there are {there.stop - there.start}"
+                )
+            if column.kind is Kind.TEXT and source.index is not None and name not in source.index.proven:
+                if not self._watches[name, place].clean and (row := invalid_utf8_row(self.arrays[name][there], counts[rows])) is not None:
+                    raise Corrupt(f"{source.part.prefix}/{name}: row {row} of those read isn't UTF-8")
+                if source.runs.count == source.index.rows:
+                    source.index.proven.add(name)
 
     def _add_rows(self, name: str, dtype: str, column: Column) -> None:
         inner = () if column.levels is None else (column.levels,)
         out = self.arrays[name] = allocate((self._total, *inner), dtype)
-        codes = self._unite_labels(column) if column.kind is Kind.DICTIONARY else [None] * len(self._sources)
-        for source, target, each in zip(self._sources, self._targets, codes, strict=False):
+        finishes = self._unite_labels(column) if column.kind is Kind.DICTIONARY else [_limits(each, column) for each in self._sources]
+        for source, target, each in zip(self._sources, self._targets, finishes, strict=False):
             if not self._put(source, name, source.runs, out, target, each):
                 out[target : target + source.runs.count] = column.null_stand_in
 
-    def _add_bytes(self, name: str) -> None:
+    def _add_bytes(self, column: Column) -> None:
+        name = column.name
         runs = [_byte_runs(source, name) for source in self._sources]
         targets = self._byte_targets[name] = list(accumulate((each.count for each in runs), initial=0))
         out = self.arrays[name] = allocate((targets[-1],), "uint8")
-        for source, target, each in zip(self._sources, targets, runs, strict=False):
-            self._put(source, name, each, out, target)
+        for place, (source, target, each) in enumerate(zip(self._sources, targets, runs, strict=False)):
+            watch = None
+            if column.kind is Kind.TEXT and source.index is not None and name not in source.index.proven:
+                watch = self._watches[name, place] = AsciiWatch()
+            self._put(source, name, each, out, target, watch)
 
-    def _put(self, source: Source, array: str, runs: Runs, out: np.ndarray, target: int, codes: Codes | None = None) -> bool:
+    def _put(self, source: Source, array: str, runs: Runs, out: np.ndarray, target: int, finish: Finish | None = None) -> bool:
         """Copy from a tail, or note what a segment is to fill in; False where the array isn't there."""
         if array not in source.arrays:
             return False
         if source.index is not None:
-            self.fills.append(Fill(source, source.index.tables[array], runs, out, target, codes))
+            self.fills.append(Fill(source, source.index.tables[array], runs, out, target, finish))
             return True
         place = out[target : target + runs.count]
         place[...] = source.rows.arrays[array][runs.indices()]
-        if codes is not None:
-            codes.apply(place)
+        if finish is not None:
+            finish.apply(place)
         return True
 
-    def _unite_labels(self, column: Column) -> list[Codes | None]:
+    def _unite_labels(self, column: Column) -> list[Finish | None]:
         """The union of all sources' labels in order of first listing, and what becomes of each source's codes."""
         listed = [source.labels(column.name) if column.name in source.arrays else () for source in self._sources]
         code_of: dict[str, int] = {}
@@ -159,12 +172,12 @@ class _Result:
             for label in labels:
                 code_of.setdefault(label, len(code_of))
         united = self.labels[column.name] = tuple(code_of)
-        codes: list[Codes | None] = []
-        for labels in listed:
+        codes: list[Finish | None] = []
+        for source, labels in zip(self._sources, listed, strict=True):
             renumbered = None
             if labels != united[: len(labels)]:
                 renumbered = np.array([*(code_of[label] for label in labels), -1], np.int32)
-            codes.append(Codes(len(labels), renumbered))
+            codes.append(Codes(len(labels), renumbered, -1 if f"{column.name}_valid" in source.arrays else 0))
         return codes
 
 
@@ -183,7 +196,7 @@ def fill(storage: Storage, fills: Iterable[Fill], threads: int | None = None) ->
     threads = threads or default_threads()
     at_most = min(max(stored // (threads * JOBS_PER_THREAD), JOB_BYTES[0]), JOB_BYTES[1])
     jobs: list[Job] = [
-        partial(fetch_into, storage, each.source.part.prefix, fetch, each.out, each.codes)
+        partial(fetch_into, storage, each.source.part.prefix, fetch, each.out, each.finish)
         for each, takes in planned
         for fetch in plan_fetches(each.table, takes, at_most)
     ]
@@ -196,8 +209,22 @@ def read_array(storage: Storage, source: Source, array: str, threads: int | None
         return source.rows.arrays[array][source.runs.indices()]
     table = source.index.tables[array]
     out = np.empty((source.runs.count, *table.entry.shape[1:]), table.entry.dtype)
-    fill(storage, [Fill(source, table, source.runs, out)], threads)
+    fill(storage, [Fill(source, table, source.runs, out, finish=_first_look(source.index, array))], threads)
     return out
+
+
+def _limits(source: Source, column: Column) -> Finish | None:
+    """What the values of a source's column can be, by the schema it was written with."""
+    if column.name not in source.arrays or column.dtype.startswith(("float", "int64")):
+        return None
+    return domain_of(source.part.schema.column(column.name), has_nulls=f"{column.name}_valid" in source.arrays)
+
+
+def _first_look(index: ZoneIndex, array: str) -> Finish | None:
+    """What an array's elements can be, where a plan looks into them before they become a result."""
+    if array in index.labels:
+        return Codes(len(index.labels[array]))
+    return TRUTH if index.tables[array].entry.dtype == "bool" else None
 
 
 def _copied(each: Fill, take: Take) -> bool:
@@ -207,8 +234,8 @@ def _copied(each: Fill, take: Take) -> bool:
         return False
     target = each.out[take.target : take.target + take.elements]
     target[...] = chunk[take.source]
-    if each.codes is not None:
-        each.codes.apply(target)
+    if each.finish is not None:
+        each.finish.apply(target)
     return True
 
 
@@ -222,8 +249,7 @@ def decode_chunks(storage: Storage, wanted: Iterable[tuple[Source, str, int]], t
             first = chunk * table.entry.chunk
             runs = run(first, min(first + table.entry.chunk, table.elements))
             out = np.empty((runs.count, *table.entry.shape[1:]), table.entry.dtype)
-            codes = Codes(len(source.index.labels[array]), None) if array in source.index.labels else None
-            fills.append((Fill(source, table, runs, out, codes=codes), chunk))
+            fills.append((Fill(source, table, runs, out, finish=_first_look(source.index, array)), chunk))
     fill(storage, [each for each, _ in fills], threads)
     for each, chunk in fills:
         each.source.decoded[each.table.entry.array, chunk] = each.out

@@ -121,6 +121,10 @@ class CheckpointTable:
             raise Corrupt(f"{where}: is of version {loaded.version}, where the checkpoint says {version}")
         for entry in loaded.segments:
             check_entry(entry, version, self.schema_count, where)
+        short = self.summary(window)
+        told = (short.rows, short.bytes, short.completeness, short.clocks)
+        if (found := (loaded.rows, loaded.bytes, loaded.completeness, loaded.clocks)) != told:
+            raise Corrupt(f"{where}: its rows, bytes, completeness and clocks are {found}, where the checkpoint says {told}")
         return loaded
 
 
@@ -136,7 +140,7 @@ def load_manifest(storage: Storage, prefix: str, dataset: str, window: str, dige
     if found != digest or (record.dataset, record.window) != (dataset, window) or record.completeness not in COMPLETENESS:
         msg = f"{where}: holds the manifest of window {record.window} of dataset {record.dataset}, digest {found}"
         raise Corrupt(msg)
-    return WindowState(
+    state = WindowState(
         window=window,
         version=record.version,
         completeness=record.completeness,
@@ -145,6 +149,9 @@ def load_manifest(storage: Storage, prefix: str, dataset: str, window: str, dige
         attributes=record.attributes,
         lineage=record.lineage,
     )
+    if (record.rows, record.clocks) != (state.rows, state.clocks):
+        raise Corrupt(f"{where}: says {record.rows} rows and {record.clocks}, where its segments have {state.rows} and {state.clocks}")
+    return state
 
 
 def manifest_record(dataset: str, state: WindowState) -> tuple[bytes, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,21 +16,31 @@ from arraystore.storage.base import Storage
 ITERATION_BYTES = 1 << 20
 
 
+class Finish(Protocol):
+    """What is done with elements right after they were decoded; raises `Corrupt` for such as can't be."""
+
+    def apply(self, elements: np.ndarray, /) -> None:
+        """Look at elements, or change them in place."""
+        ...
+
+
 class Codes(NamedTuple):
     """What to do with the codes of a dictionary column: there are `labels` of them, and each becomes what is at its place."""
 
     labels: int
-    renumbered: np.ndarray | None  # the last is null's; None: they stay as they are
+    renumbered: np.ndarray | None = None  # the last is null's; None: they stay as they are
+    least: int = -1  # 0 where no row may be null
 
     def apply(self, codes: np.ndarray) -> None:
         """Renumber codes in place; one that has no label is corruption."""
-        if len(codes) and (codes.min() < -1 or codes.max() >= self.labels):
-            raise Corrupt(f"it has codes from {codes.min()} to {codes.max()}, where there are {self.labels} labels")
+        if len(codes) and (codes.min() < self.least or codes.max() >= self.labels):
+            null = "" if self.least else ", and no null"
+            raise Corrupt(f"it has codes from {codes.min()} to {codes.max()}, where there are {self.labels} labels{null}")
         if self.renumbered is not None:
             codes[:] = np.take(self.renumbered, codes, mode="wrap")  # code -1 wraps to the last
 
 
-def fetch_into(storage: Storage, prefix: str, fetch: Fetch, out: np.ndarray, codes: Codes | None = None) -> None:
+def fetch_into(storage: Storage, prefix: str, fetch: Fetch, out: np.ndarray, finish: Finish | None = None) -> None:
     """Read what is planned of one object, and put it where it belongs in `out`."""
     table = fetch.table
     name = f"{prefix}/{table.object_name(fetch.shard)}"
@@ -43,8 +53,8 @@ def fetch_into(storage: Storage, prefix: str, fetch: Fetch, out: np.ndarray, cod
         target = out[take.target : take.target + take.elements]
         try:
             _decode(table, take, place, pieces[place.range][place.start : place.start + place.length], target)
-            if codes is not None:
-                codes.apply(target)
+            if finish is not None:
+                finish.apply(target)
         except Corrupt as error:
             raise Corrupt(f"{name}: chunk {take.chunk} is damaged: {error}") from error
 

@@ -237,3 +237,11 @@ def check_entry(entry: SegmentEntry, version: int, schema_count: int, where: str
         most = f"from 1 to {SEGMENT_ROWS} rows, and at most {SEGMENT_BYTES} bytes"
         msg = f"{where}: segment {entry.name} says it has {entry.rows} rows and {entry.bytes} bytes, where there are {most}"
         raise Corrupt(msg)
+
+
+def check_span(entry: SegmentEntry, window: str, schema: Schema, where: str) -> None:
+    """Raise unless rows lie in the window that holds them; else who asks by window would get others than who asks by time."""
+    span, limits = entry.clocks.get(schema.axis), parse_window(window)
+    if span is None or not limits.start <= span[0] <= span[1] < limits.stop:
+        msg = f"{where}: its times are {span}, where its window goes from {limits.start} to {limits.stop}: restore it from a replica"
+        raise Corrupt(msg)

@@ -8,7 +8,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -114,6 +114,7 @@ class ZoneIndex:
     bounds: Mapping[str, Bounds]  # per clock: minimum and maximum of each chunk's valid values
     elements: Mapping[str, np.ndarray]  # per ragged column: the first byte of each of its count's chunks, and the end
     codes: Mapping[str, np.ndarray]  # per dictionary column with few labels: a bit set of the codes in each chunk
+    proven: set[str] = field(default_factory=set)  # text columns all of whose rows this process has found to be UTF-8
 
     @property
     def clocks(self) -> dict[str, Interval]:

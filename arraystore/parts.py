@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from arraystore.commit import Commit, SegmentEntry, Tail, WindowChange
 from arraystore.errors import Corrupt, NotFound, VersionExpired
+from arraystore.fold import check_span
 from arraystore.log import Log
 from arraystore.plan import Part
 from arraystore.state import State, WindowState
@@ -24,6 +25,8 @@ def load_parts(log: Log, state: State, *windows: WindowState) -> list[Part]:
                     commits[entry.tail] = _commit_of(log, entry, prefix)
                 commit, body = commits[entry.tail]
                 rows = decode_tail(_tail_of(commit.windows, window.window, entry, prefix), body, schema, prefix)
+            if state.schema is not None:
+                check_span(entry, window.window, schema, prefix)
             parts.append(Part(prefix=prefix, entry=entry, rows=rows, schema=schema))
     return parts
 

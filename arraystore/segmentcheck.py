@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from arraystore.chunkreads import iter_chunks
 from arraystore.commit import SegmentEntry
 from arraystore.digest import LogicalDigest, combine
 from arraystore.errors import Corrupt, NotFound
 from arraystore.index import ChunkTable, ZoneIndex, check_entry, decode_index, index_key
 from arraystore.logical import digest_elements, digest_of_absent, is_codes, label_hashes
 from arraystore.storage.base import Storage
+from arraystore.valuecheck import watched
 from layouts.schema import ArraySpec, Schema
 
 PIECE_BYTES = 8 << 20
@@ -93,19 +93,19 @@ def _values(storage: Storage, prefix: str, index: ZoneIndex, threads: int | None
     for spec in index.schema.arrays():
         table = index.tables.get(spec.name)
         wanted = index.digests[spec.name]
+        problems: list[str] = []
         try:
-            digest = _digest_of(storage, prefix, index, spec, table, threads)
+            digest = _digest_of(table, index, spec, watched(storage, prefix, index, spec, problems, threads) if table else iter(()))
         except Corrupt as error:
             yield str(error)
             continue
+        yield from problems
         if digest != wanted:
             yield f"{prefix}/{spec.name}: the logical digest is {digest}, where the index says {wanted}"
 
 
-def _digest_of(
-    storage: Storage, prefix: str, index: ZoneIndex, spec: ArraySpec, table: ChunkTable | None, threads: int | None
-) -> LogicalDigest:
+def _digest_of(table: ChunkTable | None, index: ZoneIndex, spec: ArraySpec, chunks: Iterator[np.ndarray]) -> LogicalDigest:
     if table is None:
         return digest_of_absent(spec, index.schema, index.rows, column_is_there=spec.column in index.tables)
     hashes = label_hashes(index.labels[spec.name]) if is_codes(index.schema, spec) else None
-    return combine(digest_elements(chunk, hashes) for chunk in iter_chunks(storage, prefix, table, threads))
+    return combine(digest_elements(chunk, hashes) for chunk in chunks)

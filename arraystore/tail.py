@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from arraystore.commit import Tail
+from arraystore.domain import TRUTH, domain_of, invalid_utf8_row
 from arraystore.errors import Corrupt
 from arraystore.logical import clock_spans
 from arraystore.record import pack_arrays, unpack_arrays
@@ -56,8 +57,21 @@ def _column_problems(column: Column, arrays: Mapping[str, np.ndarray], labels: M
         counts = arrays.get(f"{name}_count")
         if counts is None or int(counts.sum(dtype=np.int64)) != len(arrays[name]):
             yield f"the rows of {name!r} don't add up to its bytes"
+        elif column.kind is Kind.TEXT and (row := invalid_utf8_row(arrays[name], counts)) is not None:
+            yield f"row {row} of {name!r} isn't UTF-8"
+    yield from _value_problems(column, arrays, labels.get(name, ()))
+
+
+def _value_problems(column: Column, arrays: Mapping[str, np.ndarray], labels: tuple[str, ...]) -> Iterator[str]:
+    name = column.name
+    has_nulls = f"{name}_valid" in arrays
+    if has_nulls and (problem := TRUTH.problem(arrays[f"{name}_valid"])):
+        yield f"the validity of {name!r}: {problem}"
+    limits = domain_of(column, has_nulls=has_nulls)
+    if limits is not None and (problem := limits.problem(arrays[name])):
+        yield f"{name!r}: {problem}"
     if column.kind is Kind.DICTIONARY:
         codes = arrays[name]
-        listed = labels.get(name, ())
-        if codes.min(initial=-1) < -1 or codes.max(initial=-1) >= len(listed) or len(set(listed)) < len(listed):
+        least = -1 if has_nulls else 0
+        if codes.min(initial=0) < least or codes.max(initial=-1) >= len(labels) or len(set(labels)) < len(labels):
             yield f"{name!r} has codes without a label, or a label twice"

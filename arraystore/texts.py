@@ -1,6 +1,5 @@
 """Text, bytes and labels in the form their columns have, made without a Python object per row wherever they come without one."""
 
-import codecs
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -9,13 +8,13 @@ import numpy as np
 
 from arraystore.casts import blocks, cast_exactly, kind_of, refused
 from arraystore.columns import Decimals, Labels, Ragged, Value
+from arraystore.domain import ASCII_LIMIT, invalid_utf8_row
 from arraystore.rows import gather_bytes
 from layouts.schema import Column, Kind
 
 OBJECT_ROWS = 1 << 16
 SCAN_BYTES = 1 << 22
 COUNT_LIMIT = 1 << 32
-ASCII_LIMIT = 0x80
 
 # Labels
 
@@ -182,37 +181,3 @@ def _utf8(padded: np.ndarray) -> np.ndarray:
     if points.size and points.max() < ASCII_LIMIT:
         return points.astype(np.uint8).view(f"S{padded.itemsize // 4}")
     return np.strings.encode(padded, "utf-8")
-
-
-def invalid_utf8_row(content: np.ndarray, counts: np.ndarray) -> int | None:
-    """The first row that isn't UTF-8, or None; plain ASCII is told at memory speed."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    is_ascii = True
-    position: int | None = None
-    for block in blocks(len(content), SCAN_BYTES):
-        pending = len(decoder.getstate()[0])
-        if not pending and content[block].max() < ASCII_LIMIT:
-            continue
-        is_ascii = False
-        try:
-            decoder.decode(content[block].tobytes(), final=block.stop == len(content))
-        except UnicodeDecodeError as error:
-            position = block.start - pending + error.start
-            break
-    return None if is_ascii else _first_bad_row(content, counts, position)
-
-
-def _first_bad_row(content: np.ndarray, counts: np.ndarray, position: int | None) -> int | None:
-    """The row of the first byte that couldn't be decoded, or that starts within a character."""
-    done = 0
-    for block in blocks(len(counts)):
-        ends = done + np.cumsum(counts[block], dtype=np.int64)
-        held = np.flatnonzero(counts[block])
-        split = held[content[(ends - counts[block])[held]] & 0xC0 == 0x80]
-        bad: list[int] = split[:1].tolist()
-        if position is not None and position < ends[-1]:
-            bad.append(int(np.searchsorted(ends, position, side="right")))
-        if bad:
-            return int(block.start + min(bad))
-        done = int(ends[-1])
-    return None

@@ -6,15 +6,15 @@ from functools import partial
 from itertools import pairwise
 
 from arraystore.artifacts import Artifact
+from arraystore.commit import SegmentEntry
 from arraystore.errors import ArrayStoreError, InvalidInput
 from arraystore.findings import Finding, finding
-from arraystore.index import decode_index, index_key
+from arraystore.fold import check_span
 from arraystore.log import Log
 from arraystore.scan import Named, scan
 from arraystore.segmentcheck import verify_segment
 from arraystore.state import State
 from arraystore.storage.base import Storage
-from arraystore.textcheck import text_problems
 from layouts.schema import Schema
 from layouts.windows import parse_window
 
@@ -55,36 +55,32 @@ def check_dataset(log: Log, until: int, state: State | None, *, deep: bool, thre
     checks = []
     for (window, segment), (entry, schema) in sorted(named.segments.items()):
         prefix = f"{log.prefix}/{window}/{segment}"
-        look: Callable[[], Iterable[str]] = partial(verify_segment, log.storage, prefix, entry, schema, deep=deep, threads=threads)
-        texts = partial(_texts, log.storage, prefix, schema, threads) if deep else None
-        run = partial(_run, tell, prefix, look, texts)
+        by_time = state is not None and state.schema is not None
+        look = partial(_check_segment, log.storage, prefix, entry, schema, window if by_time else "", deep=deep, threads=threads)
+        run = partial(_run, tell, prefix, look)
         checks.append(Check(name=f"{window}/{segment}", bytes=entry.bytes, run=run))
     for place, artifact in sorted(named.artifacts.items()):
         kept = Artifact(log.storage, log.prefix, artifact)
-        run = partial(_run, tell, f"{log.prefix}/_artifacts/{place}", kept.verify if deep else partial(_size_of, kept), None)
+        run = partial(_run, tell, f"{log.prefix}/_artifacts/{place}", kept.verify if deep else partial(_size_of, kept))
         checks.append(Check(name=f"_artifacts/{place}", bytes=artifact.bytes, run=run))
     return DatasetCheck(findings=found, named=named, checks=checks)
 
 
-def _run(
-    tell: Callable[[str, str], Finding], where: str, look: Callable[[], Iterable[str]], more: Callable[[], Iterable[str]] | None
-) -> list[Finding]:
-    """What a check finds; an error it raises is found, too. `more` is looked at where nothing else is wrong."""
-    problems: list[str] = []
-    for check in (look, more):
-        if check is None or problems:
-            continue
-        try:
-            problems += check()
-        except ArrayStoreError as error:
-            problems.append(str(error))
+def _run(tell: Callable[[str, str], Finding], where: str, look: Callable[[], Iterable[str]]) -> list[Finding]:
+    """What a check finds; an error it raises is found, too."""
+    try:
+        problems = list(look())
+    except ArrayStoreError as error:
+        problems = [str(error)]
     return [tell(where, problem) for problem in problems]
 
 
-def _texts(storage: Storage, prefix: str, schema: Schema, threads: int | None) -> Iterator[str]:
-    if any(column.is_ragged for column in schema.columns):
-        where = index_key(prefix, schema)
-        yield from text_problems(storage, prefix, decode_index(storage.get(where), schema, where)[0], threads)
+def _check_segment(
+    storage: Storage, prefix: str, entry: SegmentEntry, schema: Schema, window: str, *, deep: bool, threads: int | None
+) -> list[str]:
+    if window:
+        check_span(entry, window, schema, prefix)
+    return verify_segment(storage, prefix, entry, schema, deep=deep, threads=threads)
 
 
 def _window_problems(log: Log, state: State) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from arraystore.record import pack_arrays
 from layouts.naming import version_name
 from tests.attack.power import Disk
 from tests.attack.scenarios import KEY, PLAIN, canonical, filled, opened, plain
-from tests.store.conftest import START
+from tests.store.conftest import DAY, START
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -180,6 +180,7 @@ def at_the_tail() -> dict[str, Forgery]:
     cases["lying clocks"] = lambda f: f.tail(clocks={"time": [0, START + 2]})
     cases["clocks of nobody"] = lambda f: f.tail(clocks={"time": [START, START + 2], "lunar": [0, 1]})
     cases["no clocks"] = lambda f: f.tail(clocks={})
+    cases["times of another day"] = lambda f: f.tail(plain(3, start=START + DAY), clocks={"time": [START + DAY, START + DAY + 2]})
     return cases
 
 
@@ -247,6 +248,10 @@ def at_the_checkpoint() -> dict[str, Forgery]:
     cases["place of a tail"] = lambda f: f.checkpoint(manifest=entries(tail=2, place=77, index=canonical_digest(f, 2)))
     cases["rows of a tail"] = lambda f: f.checkpoint(manifest=entries(tail=2, rows=1 << 20, index=canonical_digest(f, 2)))
     cases["a tail that no tail is in"] = lambda f: f.checkpoint(manifest=entries(tail=1, index=canonical_digest(f, 1)))
+    for column, value in {"rows": 2, "bytes": 99, "completeness": 1, "time:first": START + 1, "time:last": START + 1}.items():
+        dtype = np.uint8 if column == "completeness" else np.int64
+        cases[f"a table that lies about {column}"] = lambda f, told={column: np.array([value], dtype)}: f.checkpoint(table=told)
+    cases["a manifest that lies about its rows"] = lambda f: f.checkpoint(manifest=lambda told, _: told | {"rows": 7})
     cases["schema"] = lambda f: f.checkpoint(manifest=entries(segment=SEGMENT, index="0" * 64, schema=7))
     cases["rows"] = lambda f: f.checkpoint(manifest=entries(segment=SEGMENT, index="0" * 64, rows=1 << 60))
     cases["another window's manifest"] = lambda f: f.checkpoint(manifest=lambda told, _: told | {"window": "2024-08-09"})
