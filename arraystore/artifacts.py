@@ -18,6 +18,7 @@ import numpy as np
 
 from arraystore.commit import ArtifactEntry
 from arraystore.errors import Corrupt, InvalidInput, NotFound
+from arraystore.fetch import fetch_record
 from arraystore.record import ArrayRef, decode_record, encode_record, pack_arrays, unpack_arrays
 from arraystore.storage.base import Batch, Storage
 from layouts.naming import new_segment_name
@@ -136,7 +137,7 @@ class Artifact:
     def _checksums(self) -> np.ndarray:
         where = f"{self._location}/_index"
         try:
-            index, body, digest = decode_record("index", self.storage.get(where), ArtifactIndex, where)
+            index, body, digest = decode_record("index", fetch_record(self.storage, where), ArtifactIndex, where)
         except NotFound as error:
             msg = f"{where}: the index of artifact {self.name!r} is missing: restore it from a replica"
             raise Corrupt(msg) from error

@@ -1,5 +1,6 @@
 """Puts a result together: allocates each of its arrays once, and has every source fill its place in it."""
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +11,7 @@ import numpy as np
 
 from arraystore.chunkreads import Codes, Finish, fetch_into
 from arraystore.domain import TRUTH, AsciiWatch, domain_of, invalid_utf8_row
-from arraystore.errors import Corrupt
+from arraystore.errors import Corrupt, InvalidInput
 from arraystore.index import ChunkTable, ZoneIndex
 from arraystore.plan import NOTHING, Part, Runs, Take, plan_fetches, plan_takes, run, tidy_runs
 from arraystore.pool import Job, default_threads, run_jobs, run_small_jobs
@@ -81,6 +82,15 @@ def assemble(storage: Storage, sources: Sequence[Source], schema: Schema, thread
     return Rows(schema=schema, count=total, arrays=result.arrays, labels=result.labels)
 
 
+def _room(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Memory for an array of the result; what can't be had is told as what it is: too much at once."""
+    try:
+        return allocate(shape, dtype)
+    except (MemoryError, OverflowError, ValueError) as error:
+        told = f"they need an array of {math.prod(shape) * np.dtype(dtype).itemsize} bytes ({error})"
+        raise InvalidInput(f"{told}: read fewer columns or a shorter range, or scan()", "rows") from error
+
+
 def _widens_to_float(source: Source, column: Column) -> bool:
     """Whether a source holds a float column as integers, as its schema once had it."""
     schema = source.part.schema
@@ -110,7 +120,7 @@ class _Result:
         else:
             self._add_rows(name, column.dtype, column)
         if any(name not in source.arrays or f"{name}_valid" in source.arrays for source in self._sources):
-            valid = self.arrays[f"{name}_valid"] = allocate((self._total,), "bool")
+            valid = self.arrays[f"{name}_valid"] = _room((self._total,), "bool")
             for source, target in zip(self._sources, self._targets, strict=False):
                 if not self._put(source, f"{name}_valid", source.runs, valid, target, TRUTH):
                     valid[target : target + source.runs.count] = name in source.arrays
@@ -134,7 +144,7 @@ class _Result:
 
     def _add_rows(self, name: str, dtype: str, column: Column) -> None:
         inner = () if column.levels is None else (column.levels,)
-        out = self.arrays[name] = allocate((self._total, *inner), dtype)
+        out = self.arrays[name] = _room((self._total, *inner), dtype)
         finishes = self._unite_labels(column) if column.kind is Kind.DICTIONARY else [_limits(each, column) for each in self._sources]
         for source, target, each in zip(self._sources, self._targets, finishes, strict=False):
             if not self._put(source, name, source.runs, out, target, each):
@@ -144,7 +154,7 @@ class _Result:
         name = column.name
         runs = [_byte_runs(source, name) for source in self._sources]
         targets = self._byte_targets[name] = list(accumulate((each.count for each in runs), initial=0))
-        out = self.arrays[name] = allocate((targets[-1],), "uint8")
+        out = self.arrays[name] = _room((targets[-1],), "uint8")
         for place, (source, target, each) in enumerate(zip(self._sources, targets, runs, strict=False)):
             watch = None
             if column.kind is Kind.TEXT and source.index is not None and name not in source.index.proven:

@@ -16,6 +16,7 @@ import msgspec
 from arraystore.bulletin import Bulletin, Seen
 from arraystore.entry import Entry, entry_of
 from arraystore.errors import ArrayStoreError, Corrupt, NotFound, StorageError
+from arraystore.fetch import fetch_record
 from arraystore.journal import Journal, mark_name
 from arraystore.log import Log
 from arraystore.record import decode_record, encode_record
@@ -212,7 +213,7 @@ class Catalog:
 
     def _load(self) -> None:
         with suppress(NotFound, Corrupt):
-            snapshot, _, _ = decode_record("catalog", self._storage.get(SNAPSHOT), Snapshot, SNAPSHOT)
+            snapshot, _, _ = decode_record("catalog", fetch_record(self._storage, SNAPSHOT), Snapshot, SNAPSHOT)
             self._entries = {entry.path: entry for entry in snapshot.entries if self._is_path(entry.path)}
             self._generation = snapshot.generation
             self._whole = snapshot.root == self._bulletin.identity != ""

@@ -10,6 +10,7 @@ import numpy as np
 
 from arraystore.commit import ArtifactEntry, Interval, Pin, SegmentEntry
 from arraystore.errors import AlreadyExists, Corrupt, NotFound
+from arraystore.fetch import fetch_record
 from arraystore.fold import check_entry, check_window_name, checked_artifacts, checked_schemas
 from arraystore.record import ArrayRef, Count, Int64, decode_record, encode_record, pack_arrays, unpack_arrays
 from arraystore.state import COMPLETENESS, State, WindowState, WindowSummary
@@ -132,7 +133,7 @@ def load_manifest(storage: Storage, prefix: str, dataset: str, window: str, dige
     """Read and check one manifest."""
     where = f"{prefix}/_manifests/{digest}"
     try:
-        data = storage.get(where)
+        data = fetch_record(storage, where)
     except NotFound as error:
         msg = f"{where}: the manifest of window {window} is missing: restore it from a replica"
         raise Corrupt(msg) from error
@@ -254,7 +255,7 @@ def _create_same(storage: Storage, key: str, data: bytes) -> None:
 def load_checkpoint(storage: Storage, prefix: str, version: int, digest: str | None) -> State:
     """The state a checkpoint holds; `digest` is what a commit said of it. Raises NotFound or Corrupt."""
     where = f"{prefix}/_checkpoints/{version_name(version)}"
-    record, body, found = decode_record("checkpoint", storage.get(where), CheckpointRecord, where)
+    record, body, found = decode_record("checkpoint", fetch_record(storage, where), CheckpointRecord, where)
     if record.version != version or (digest is not None and found != digest):
         msg = f"{where}: holds version {record.version}, digest {found}, where {digest} was expected"
         raise Corrupt(msg)

@@ -16,6 +16,7 @@ from arraystore.errors import (
     Unsupported,
     VersionExpired,
 )
+from arraystore.fetch import DOCUMENT_BYTES, fetch, fetch_number, fetch_record
 from arraystore.fold import fold
 from arraystore.record import Count, decode_record
 from arraystore.state import State
@@ -72,7 +73,7 @@ class History:
     def record(self, version: int) -> tuple[Commit, memoryview, str, int]:
         """Commit, body, digest and size of a version; NotFound where there is none."""
         key = self._key(version)
-        data = self.storage.get(key)
+        data = fetch_record(self.storage, key)
         commit, body, digest = decode_record("commit", data, Commit, key)
         if commit.version != version or (commit.checkpoint is not None and commit.checkpoint[0] >= version):
             msg = f"{key}: holds the commit of version {commit.version}, checkpoint {commit.checkpoint}: restore it from a replica"
@@ -177,7 +178,7 @@ class History:
     def _floor(self) -> Floor:
         key = f"{self.prefix}/_log/floor"
         try:
-            data = self.storage.get(key)
+            data = fetch_record(self.storage, key)
         except NotFound:
             return NO_FLOOR
         return decode_record("floor", data, Floor, key)[0]
@@ -259,7 +260,7 @@ class History:
     def _start(self) -> int:
         hint = 0
         with suppress(NotFound, ValueError, Corrupt):
-            hint = int(self.storage.get(f"{self.prefix}/_log/latest")[:20])
+            hint = fetch_number(self.storage, f"{self.prefix}/_log/latest")
         floor = self.floor()
         if floor < hint < HINT_LIMIT and self.storage.exists(self._key(hint)):
             return hint
@@ -331,7 +332,7 @@ class History:
         """The state before version 1: nothing but the dataset's birth certificate, which the chain starts from."""
         key = f"{self.prefix}/zarr.json"
         try:
-            data = self.storage.get(key)
+            data = fetch(self.storage, key, DOCUMENT_BYTES)
             birth = msgspec.convert(msgspec.json.decode(data)["attributes"]["arraystore"], Birth)
         except NotFound as error:
             raise NotFound(f"{self.storage.url}/{self.prefix}: no dataset is there") from error

@@ -17,6 +17,7 @@ from arraystore.codec import CHECKSUM_BYTES
 from arraystore.commit import Interval, SegmentEntry
 from arraystore.digest import LogicalDigest, crc32c, parse_digest
 from arraystore.errors import Corrupt, NotFound
+from arraystore.fetch import fetch_record
 from arraystore.record import ArrayRef, decode_record, encode_record, pack_arrays, unpack_arrays
 from arraystore.storage.base import Storage
 from layouts.chunking import SEGMENT_ROWS
@@ -26,6 +27,7 @@ from layouts.schema import ArraySpec, Kind, Schema
 
 CODE_SET_LABELS = 4096
 CHUNK_LIMIT_BYTES = 4 << 20
+CHUNK_SLACK_BYTES = 1 << 16
 CACHE_BYTES = 64 << 20
 NO_CHUNK = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
@@ -168,7 +170,7 @@ def load_index(storage: Storage, prefix: str, entry: SegmentEntry, schema: Schem
     index = _cache.get(entry.index)
     if index is None:
         try:
-            data = storage.get(where)
+            data = fetch_record(storage, where)
         except NotFound as error:
             raise Corrupt(f"{where}: the index is missing, though a commit names its segment") from error
         index, digest = decode_index(data, schema, where)
@@ -291,6 +293,7 @@ def _check_places(table: ChunkTable) -> None:
     if not table.count:
         return
     _require(int(table.length.min()) > CHECKSUM_BYTES, f"{table.entry} has chunks without content")
+    _require(int(table.length.max()) <= 2 * table.chunk_bytes + CHUNK_SLACK_BYTES, f"{table.entry} has chunks longer than their content")
     stops = np.cumsum(table.length, dtype=np.int64)
     starts = stops - table.length
     per_shard = min(table.entry.shard // table.entry.chunk, table.count)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from arraystore.errors import AlreadyExists, NotFound
+from arraystore.errors import AlreadyExists, Corrupt, NotFound
+from arraystore.fetch import MARK_BYTES, fetch
 from arraystore.storage.base import Storage
 
 HOUR_NS = 3_600 * 10**9
@@ -74,8 +75,8 @@ class Journal:
             if name in known:
                 paths.append(known[name])
                 continue
-            with suppress(NotFound, UnicodeDecodeError):
-                path = self._storage.get(f"{prefix}/{name}").decode()
+            with suppress(NotFound, Corrupt, UnicodeDecodeError):
+                path = fetch(self._storage, f"{prefix}/{name}", MARK_BYTES).decode()
                 if mark_name(path) == name:
                     paths.append(path)
         return paths

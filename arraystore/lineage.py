@@ -11,6 +11,7 @@ import msgspec
 
 from arraystore.commit import Pin
 from arraystore.errors import ArrayStoreError, Corrupt, NotFound, Unsupported
+from arraystore.fetch import fetch_record
 from arraystore.journal import mark_name
 from arraystore.record import decode_record, encode_record
 from arraystore.storage.base import Storage
@@ -139,7 +140,7 @@ def _packed(storage: Storage, folder: str) -> dict[str, Dependent]:
 
 def _read(storage: Storage, where: str) -> Dependent:
     try:
-        return decode_record("lineage", storage.get(where), Dependent, where)[0]
+        return decode_record("lineage", fetch_record(storage, where), Dependent, where)[0]
     except NotFound as error:
         msg = f"{where}: went while it was read: ask again"
         raise Corrupt(msg) from error

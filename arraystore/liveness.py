@@ -12,6 +12,7 @@ import msgspec
 
 from arraystore.draft import HOST
 from arraystore.errors import ArrayStoreError, NotFound
+from arraystore.fetch import fetch_number
 from arraystore.storage.base import Storage
 
 HEARTBEAT_SECONDS = 30.0
@@ -81,7 +82,7 @@ class Heartbeat:
 def last_heartbeat(storage: Storage, prefix: str) -> int:
     """When the last sign of life was given (ns since 1970, the giver's clock); 0 for none."""
     try:
-        return int(storage.get(_key(prefix))[:20])
+        return fetch_number(storage, _key(prefix))
     except (NotFound, ValueError):
         return 0
 

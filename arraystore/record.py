@@ -93,6 +93,16 @@ def encode_record(kind: str, header: Any, pieces: list[bytes] = []) -> tuple[byt
     return b"arraystore %b 1 %b %d %d\n%b%b" % (kind.encode(), name.encode(), len(head), len(body), head, body), name
 
 
+def told_bytes(data: bytes) -> int | None:
+    """How many bytes a record has by its first line; None where that is none, or tells more than there may be."""
+    line, newline, _ = data[:FIRST_LINE_LIMIT_BYTES].partition(b"\n")
+    words = line.split(b" ")
+    if not newline or len(words) != 6 or not (words[4].isdigit() and words[5].isdigit()):
+        return None
+    head, body = int(words[4]), int(words[5])
+    return len(line) + 1 + head + body if head <= HEADER_LIMIT_BYTES and body <= BODY_LIMIT_BYTES else None
+
+
 def decode_record[T](kind: str, data: bytes, header_type: type[T], where: str) -> tuple[T, memoryview, str]:
     """Check the frame and every byte; returns header, body and digest, or raises `Corrupt` naming `where`."""
     line, newline, _ = data[:FIRST_LINE_LIMIT_BYTES].partition(b"\n")

@@ -9,6 +9,7 @@ import msgspec
 
 from arraystore import arguments
 from arraystore.errors import AlreadyExists, Corrupt, InvalidInput, NotFound, Problem, Unsupported
+from arraystore.fetch import DOCUMENT_BYTES, fetch
 from arraystore.history import FORMAT
 from arraystore.storage import open_storage
 from arraystore.storage.base import Storage
@@ -66,7 +67,7 @@ def init_store(
     try:
         storage.create("zarr.json", _encode(attributes))
     except AlreadyExists:
-        attributes = decode_attributes(storage.get("zarr.json"), StoreAttributes, location)
+        attributes = decode_attributes(fetch(storage, "zarr.json", DOCUMENT_BYTES), StoreAttributes, location)
         if identity not in (None, attributes.store):
             msg = f"{location} holds store {attributes.store}, not {identity}: a copy needs a place of its own"
             raise AlreadyExists(msg) from None
@@ -115,7 +116,7 @@ def _parts(url: str) -> list[str]:
 def check_class_root(storage: Storage, store: str, storage_class: StorageClass) -> None:
     """Raise unless this is the root of that class of that store."""
     try:
-        found = decode_attributes(storage.get("zarr.json"), ClassAttributes, storage.url)
+        found = decode_attributes(fetch(storage, "zarr.json", DOCUMENT_BYTES), ClassAttributes, storage.url)
     except NotFound as error:
         msg = f"{storage.url}: the root of class {storage_class.value} is missing: restore it, or run init again"
         raise NotFound(msg) from error

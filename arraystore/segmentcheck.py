@@ -8,6 +8,7 @@ import numpy as np
 from arraystore.commit import SegmentEntry
 from arraystore.digest import LogicalDigest, combine
 from arraystore.errors import Corrupt, NotFound
+from arraystore.fetch import fetch_record
 from arraystore.index import ChunkTable, ZoneIndex, check_entry, decode_index, index_key
 from arraystore.logical import digest_elements, digest_of_absent, is_codes, label_hashes
 from arraystore.storage.base import Storage
@@ -23,7 +24,7 @@ def verify_segment(
     """Everything that isn't as its commit says: index, documents, sizes and shard indexes; `deep`: every chunk and all values too."""
     where = index_key(prefix, schema)
     try:
-        data = storage.get(where)
+        data = fetch_record(storage, where)
         index, digest = decode_index(data, schema, where)
         if digest != entry.index:
             return [f"{where}: the digest is {digest}, where the commit says {entry.index}"]

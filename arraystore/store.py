@@ -16,6 +16,7 @@ from arraystore.diff import Diff, compare
 from arraystore.errors import InvalidInput, NotFound, Problem
 from arraystore.execution import ExecutionSurface
 from arraystore.experiments import ExperimentsSurface
+from arraystore.fetch import DOCUMENT_BYTES, fetch
 from arraystore.frame import Frame
 from arraystore.lineage import Dependent, LineageIndex
 from arraystore.maintenance import on_each
@@ -286,7 +287,7 @@ def open_store(
     if create:
         init_store(location, opener=opener)
     try:
-        data = opener(location).get("zarr.json")
+        data = fetch(opener(location), "zarr.json", DOCUMENT_BYTES)
     except NotFound as error:
         msg = f"{location} holds no store: make one with open_store(…, create=True) or `arraystore init --root {location}`"
         raise NotFound(msg) from error

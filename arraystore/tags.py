@@ -11,6 +11,7 @@ import msgspec
 from arraystore.commit import Pin
 from arraystore.draft import HOST
 from arraystore.errors import AlreadyExists, Conflict, Corrupt, NotFound
+from arraystore.fetch import fetch_record
 from arraystore.lineage import Beside
 from arraystore.record import decode_record, encode_record
 from layouts.naming import escape, is_escaped, parse_version_name, unescape, version_name
@@ -95,7 +96,7 @@ class Tags:
 
     def _read(self, folder: str, version: int) -> tuple[Tag, str]:
         where = f"{folder}/{version_name(version)}"
-        tag, _, digest = decode_record("tag", self.beside(create=False).get(where), Tag, where)
+        tag, _, digest = decode_record("tag", fetch_record(self.beside(create=False), where), Tag, where)
         if (escape(tag.name), tag.version) != (folder, version):
             msg = f"{where}: holds version {tag.version} of tag {tag.name!r}: restore it from a replica"
             raise Corrupt(msg)

@@ -3,13 +3,16 @@
 Keys are relative, `/`-separated paths whose parts match `[A-Za-z0-9=_.-]{1,255}`, are neither `.` nor `..` and don't begin with `.tmp-`;
 anything else raises `InvalidInput` before any I/O. No key is the beginning of another: an object has nothing below it. All methods may
 be called from many threads. Nothing above this protocol knows which implementation it has. Errors: `NotFound`, `AlreadyExists`,
-`CommitUnknown`, `StorageError` (with key and URL in the message).
+`CommitUnknown`, `StorageError`, `Corrupt` (with key and URL in the message).
 """
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
+
+WHOLE_LIMIT_BYTES = (1 << 30) + (64 << 20) + 200
+"""More than anything that is read at once: the longest record (FORMAT.md section 4), a shard."""
 
 type Buffer = bytes | bytearray | memoryview
 
@@ -51,7 +54,7 @@ class Storage(Protocol):
         ...
 
     def get(self, key: str) -> bytes:
-        """The whole object."""
+        """The whole object; `Corrupt` for one of more than `WHOLE_LIMIT_BYTES`, before any of it is read."""
         ...
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:

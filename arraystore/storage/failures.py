@@ -2,7 +2,8 @@
 
 import errno
 
-from arraystore.errors import StorageError
+from arraystore.errors import Corrupt, StorageError
+from arraystore.storage.base import WHOLE_LIMIT_BYTES
 
 _REMEDIES = {
     errno.ENOSPC: "the medium is full; free space, then repeat the call",
@@ -26,3 +27,8 @@ def storage_error(error: OSError, doing: str, key: str, url: str) -> StorageErro
     number = error.errno or errno.EIO
     remedy = _REMEDIES.get(number, "look at the system's log, then repeat the call")
     return StorageError(number, f"{doing} {key!r} in {url} failed: {error.strerror or error}: {remedy}")
+
+
+def too_long(key: str, url: str, size: int) -> Corrupt:
+    """What to raise of an object that is longer than any that is read at once."""
+    return Corrupt(f"{url}: {key!r} has {size} bytes, more than the {WHOLE_LIMIT_BYTES} of any object that is read whole: look at it")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from itertools import islice
 
 from arraystore.errors import ArrayStoreError, NotFound
-from arraystore.storage.base import Listing
+from arraystore.storage.base import WHOLE_LIMIT_BYTES, Listing
 from arraystore.storage.descent import Directory, descend, file_size, open_file
-from arraystore.storage.failures import storage_error
+from arraystore.storage.failures import storage_error, too_long
 from arraystore.storage.keys import PART, TEMPORARY, check_ranges, is_part, key_parts, prefix_parts
 from arraystore.storage.localroot import LocalRoot
 
@@ -111,6 +111,8 @@ class LocalReads:
         try:
             fd, size = open_file(self._root.opened().root, parts)
             try:
+                if ranges is None and size > WHOLE_LIMIT_BYTES:
+                    raise too_long(key, self.url, size)
                 return tuple(_read_range(fd, start, min(stop, size)) for start, stop in (((0, size),) if ranges is None else ranges))
             finally:
                 os.close(fd)

@@ -11,7 +11,8 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from arraystore.errors import AlreadyExists, NotFound
-from arraystore.storage.base import Batch, Buffer, Listing
+from arraystore.storage.base import WHOLE_LIMIT_BYTES, Batch, Buffer, Listing
+from arraystore.storage.failures import too_long
 from arraystore.storage.keys import check_ranges, key_parts, prefix_parts
 
 SCHEME = "memory://"
@@ -82,8 +83,7 @@ class MemoryStorage:
         key_parts(key)
         return f"{self._prefix}/{key}" if self._prefix else key
 
-    def get(self, key: str) -> bytes:
-        """See `Storage.get`."""
+    def _whole(self, key: str) -> bytes:
         path = self._path(key)
         with self._space.guard:
             data = self._space.objects.get(path)
@@ -92,15 +92,22 @@ class MemoryStorage:
             raise NotFound(msg)
         return data
 
+    def get(self, key: str) -> bytes:
+        """See `Storage.get`."""
+        data = self._whole(key)
+        if len(data) > WHOLE_LIMIT_BYTES:
+            raise too_long(key, self.url, len(data))
+        return data
+
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """See `Storage.get_ranges`."""
         check_ranges(key, ranges)
-        data = self.get(key)
+        data = self._whole(key)
         return [data[start:stop] for start, stop in ranges]
 
     def size(self, key: str) -> int:
         """See `Storage.size`."""
-        return len(self.get(key))
+        return len(self._whole(key))
 
     def exists(self, key: str) -> bool:
         """See `Storage.exists`."""

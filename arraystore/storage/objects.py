@@ -15,7 +15,8 @@ from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotS
 from obstore.store import ObjectStore, from_url
 
 from arraystore.errors import AlreadyExists, ArrayStoreError, CommitUnknown, InvalidInput, NotFound, StorageError
-from arraystore.storage.base import Batch, Buffer, Listing
+from arraystore.storage.base import WHOLE_LIMIT_BYTES, Batch, Buffer, Listing
+from arraystore.storage.failures import too_long
 from arraystore.storage.keys import TEMPORARY, check_ranges, is_part, key_parts, prefix_parts
 from arraystore.storage.racing import ROUNDS, refuse_unless_exclusive
 from arraystore.storage.transfers import Stream, cut_ranges, join_ranges
@@ -202,7 +203,10 @@ class ObjectStorage:
 
     def _get(self, path: str) -> bytes:
         with self._asking("reading", path):
-            return bytes(obstore.get(self._store, path).bytes())
+            found = obstore.get(self._store, path)
+            if (size := found.meta["size"]) > WHOLE_LIMIT_BYTES:
+                raise too_long(path, self.url, size)
+            return bytes(found.bytes())
 
     def _size(self, path: str) -> int:
         with self._asking("looking at", path):
