@@ -1,6 +1,5 @@
 """What adds rows to a dataset: by one call, by a stream, by an appender; and how any request becomes a version with a receipt."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from arraystore.arguments import IntervalLike
 from arraystore.commit import Pin
 from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, Problem, WindowClosed
 from arraystore.evolution import in_force
+from arraystore.forks import Guard
 from arraystore.intake import rows_from
 from arraystore.log import Log
 from arraystore.place import Place
@@ -48,7 +48,7 @@ class Adding(DatasetView):
     def __init__(self, place: Place, log: Log, state: State, check_pins: PinCheck) -> None:
         super().__init__(place, log, state)
         self._check_pins = check_pins
-        self._guard = threading.Lock()
+        self._guard = Guard()
 
     def refresh(self) -> Self:
         """Move this handle to the newest version, and return it; NotFound if the dataset was deleted since."""

@@ -5,7 +5,6 @@ with the schema and with the commit's entry.
 """
 
 import math
-import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from arraystore.commit import Interval, SegmentEntry
 from arraystore.digest import LogicalDigest, crc32c, parse_digest
 from arraystore.errors import Corrupt, NotFound
 from arraystore.fetch import fetch_record
+from arraystore.forks import Guard
 from arraystore.record import ArrayRef, decode_record, encode_record, pack_arrays, unpack_arrays
 from arraystore.storage.base import Storage
 from layouts.chunking import SEGMENT_ROWS
@@ -316,7 +316,7 @@ class _Cache:
         self._limit = limit_bytes
         self._held: OrderedDict[str, tuple[ZoneIndex, int]] = OrderedDict()
         self._bytes = 0
-        self._guard = threading.Lock()
+        self._guard = Guard()
 
     def get(self, digest: str) -> ZoneIndex | None:
         with self._guard:

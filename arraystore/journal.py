@@ -1,13 +1,13 @@
 """Marks that tell which datasets of a class may have new versions, so that nobody need look at all (FORMAT.md section 14)."""
 
 import hashlib
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from arraystore.errors import AlreadyExists, Corrupt, NotFound
 from arraystore.fetch import MARK_BYTES, fetch
+from arraystore.forks import Guard
 from arraystore.storage.base import Storage
 
 HOUR_NS = 3_600 * 10**9
@@ -28,7 +28,7 @@ class Journal:
     def __init__(self, storage: Storage, clock: Callable[[], int] = time.time_ns) -> None:
         self._storage = storage
         self._clock = clock
-        self._guard = threading.Lock()
+        self._guard = Guard()
         self._marked: dict[str, int] = {}
         self._newest = 0
         self._listed_at = 0

@@ -1,10 +1,10 @@
 """A storage that counts what is read through it, and reads no faster than it is told to."""
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 
+from arraystore.forks import Guard
 from arraystore.storage.base import Batch, Buffer, Listing, Storage
 
 
@@ -26,7 +26,7 @@ class Meter:
         self._rate = rate
         self._clock = clock
         self._sleep = sleep
-        self._guard = threading.Lock()
+        self._guard = Guard()
         self._free_at = clock()
 
     def count(self, size: int) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from arraystore import checkpoint
 from arraystore.commit import ArtifactEntry, Commit, SegmentEntry
 from arraystore.errors import ArrayStoreError, Corrupt, NotFound
+from arraystore.fetch import fetch
 from arraystore.fold import fold
 from arraystore.history import History
 from arraystore.state import State
@@ -176,7 +177,7 @@ class _Checkpoints:
     def _is_whole(self, digest: str, manifest: bytes) -> bool:
         where = f"{self.log.prefix}/_manifests/{digest}"
         try:
-            if self.log.storage.get(where) == manifest:
+            if fetch(self.log.storage, where, len(manifest)) == manifest:
                 return True
             self.tell(where, "isn't the manifest that its name says")
         except NotFound:

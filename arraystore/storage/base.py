@@ -77,7 +77,8 @@ class Storage(Protocol):
         """Create the object whole and durable, or raise `AlreadyExists` and leave the present one alone.
 
         Of many concurrent creators exactly one succeeds. `CommitUnknown` if it may have appeared without being durable. Over a network
-        `AlreadyExists` may mean this call's own object, sent again when no answer came: whoever must know compares what is there.
+        `AlreadyExists` may mean this call's own object, sent again when no answer came, and an object of the same bytes that is found after
+        a lost answer counts as this call's own: whoever must know puts something of its own into them.
         """
         ...
 

@@ -11,6 +11,7 @@ from typing import Self
 from weakref import WeakValueDictionary
 
 from arraystore.errors import AlreadyExists, NotFound
+from arraystore.forks import Guard
 from arraystore.storage.base import WHOLE_LIMIT_BYTES, Batch, Buffer, Listing
 from arraystore.storage.failures import too_long
 from arraystore.storage.keys import check_ranges, key_parts, prefix_parts
@@ -23,13 +24,13 @@ class _Space:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        self.guard = threading.Lock()
+        self.guard = Guard()
         self.locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 _spaces: WeakValueDictionary[str, _Space] = WeakValueDictionary()
 _kept: dict[str, _Space] = {}  # what a user has named lives as long as the process; the nameless, as long as someone holds it
-_registry_guard = threading.Lock()
+_registry_guard = Guard()
 
 
 def _space(name: str, *, create: bool) -> _Space:

@@ -36,8 +36,9 @@ class ObjectStorage:
     """Objects in a bucket, or below a prefix of it.
 
     A PUT that was acknowledged is durable, so `sync` has nothing to do, and `lock` nothing to queue on. `create` is one conditional PUT;
-    the client repeats a request that got no answer, so its `AlreadyExists` may mean this call's own object: whoever must know compares
-    what is there. A process forked after its parent's first use is refused, since it would hang.
+    when its answer is lost, what is there tells: the same bytes are this call's own, others another's, and where there is nothing it is
+    sent once more. The client itself repeats a request that got no answer, so `AlreadyExists` may still mean this call's own object:
+    whoever must know compares what is there. A process forked after its parent's first use is refused, since it would hang.
     """
 
     ignores_case = False
@@ -228,20 +229,44 @@ class ObjectStorage:
     def _create(self, path: str, data: Buffer) -> None:
         _refuse_forked()
         value = memoryview(data).cast("B")
+        lost: BaseException | None = None
         for _ in range(_CONFLICTS):
             try:
                 obstore.put(self._store, path, value, mode="create")
             except AlreadyExistsError as error:
-                if self._exists(path):
+                if lost is not None and self._settled(path, value, lost):
+                    return
+                if lost is None and self._exists(path):
                     raise self._taken(path) from error
             except GenericError as error:
-                message = f"{self.url}: {path!r} may have been created or not ({_first_line(error)}); read it before repeating the call"
-                raise CommitUnknown(message) from error
+                if self._settled(path, value, error):
+                    return
+                if lost is not None:
+                    raise self._unknown(path, error) from error
+                lost = error
             except (BaseError, OSError) as error:
-                raise self._failure(error, "creating", path) from error
+                raise (self._failure(error, "creating", path) if lost is None else self._unknown(path, error)) from error
             else:
                 return
         raise StorageError(errno.EBUSY, f"{self.url}: {path!r} is refused as taken, and isn't there; repeat the call")
+
+    def _unknown(self, path: str, error: BaseException) -> CommitUnknown:
+        told = f"{path!r} may have been created or not ({_first_line(error)}); read it before repeating the call"
+        return CommitUnknown(f"{self.url}: {told}")
+
+    def _settled(self, path: str, value: memoryview, error: BaseException) -> bool:
+        """After a create whose answer was lost: whether the object is there, with our bytes; another's, or one that can't be read, raises.
+
+        Where there is none the create is to be sent again: it is conditional, so an older one that is still on its way changes nothing.
+        """
+        try:
+            if self._size(path) == value.nbytes and self._get(path) == value:
+                return True
+        except NotFound:
+            return False
+        except ArrayStoreError as unreadable:
+            raise self._unknown(path, error) from unreadable
+        raise self._taken(path) from error
 
     def _put_whole(self, key: str, data: bytes) -> None:
         try:

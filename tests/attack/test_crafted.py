@@ -249,8 +249,8 @@ def at_the_checkpoint() -> dict[str, Forgery]:
     cases["rows of a tail"] = lambda f: f.checkpoint(manifest=entries(tail=2, rows=1 << 20, index=canonical_digest(f, 2)))
     cases["a tail that no tail is in"] = lambda f: f.checkpoint(manifest=entries(tail=1, index=canonical_digest(f, 1)))
     for column, value in {"rows": 2, "bytes": 99, "completeness": 1, "time:first": START + 1, "time:last": START + 1}.items():
-        dtype = np.uint8 if column == "completeness" else np.int64
-        cases[f"a table that lies about {column}"] = lambda f, told={column: np.array([value], dtype)}: f.checkpoint(table=told)
+        told = {column: np.array([value], np.uint8 if column == "completeness" else np.int64)}
+        cases[f"a table that lies about {column}"] = lambda f, told=told: f.checkpoint(table=told)
     cases["a manifest that lies about its rows"] = lambda f: f.checkpoint(manifest=lambda told, _: told | {"rows": 7})
     cases["schema"] = lambda f: f.checkpoint(manifest=entries(segment=SEGMENT, index="0" * 64, schema=7))
     cases["rows"] = lambda f: f.checkpoint(manifest=entries(segment=SEGMENT, index="0" * 64, rows=1 << 60))

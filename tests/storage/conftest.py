@@ -43,6 +43,8 @@ class FakeS3(ThreadingHTTPServer):
         self.honest = True
         self.racy = False
         self.faults: list[str] = []
+        self.late: dict[str, bytes] = {}  # arrives before the next PUT
+        self.deaf = False  # to everything but PUT
         self.requests: list[str] = []
 
     @property
@@ -96,6 +98,15 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.server.faults.pop(0) if self.server.faults else ""
         if fault == "conflict":
             return self._answer(409)
+        if fault == "deaf":
+            self.server.deaf = True
+        if fault in ("lost request", "late request"):
+            self.server.late = {key: data} if fault == "late request" else {}
+            return self._answer(500)
+        self.server.objects |= self.server.late
+        if fault == "another's":
+            self.server.objects[key] = b"another's"
+            return self._answer(500)
         if fault == "forbidden":
             return self._answer(403)
         conditional = self.server.honest and self.headers.get("If-None-Match") == "*"
@@ -108,10 +119,12 @@ class _Handler(BaseHTTPRequestHandler):
             if conditional and not self.server.racy and key in self.server.objects:
                 return self._answer(412)
             self.server.objects[key] = data
-        return self._answer(500 if fault == "lost answer" else 200)
+        return self._answer(500 if fault in ("lost answer", "deaf") else 200)
 
     def do_GET(self):
         key, query = self._split()
+        if self.server.deaf:
+            return self._answer(500)
         if "list-type" in query:
             return self._list(query)
         data = self.server.objects.get(key)
@@ -128,8 +141,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self):
         key, _ = self._split()
+        if self.server.deaf:
+            return self._answer(500)
         data = self.server.objects.get(key)
-        self._answer(404) if data is None else self._answer(200, data)
+        return self._answer(404) if data is None else self._answer(200, data)
 
     def do_POST(self):
         key, query = self._split()

@@ -5,9 +5,11 @@ import errno
 import pytest
 from obstore.store import MemoryStore
 
+import arraystore
 from arraystore.errors import AlreadyExists, CommitUnknown, InvalidInput, NotFound, StorageError
 from arraystore.storage.objects import ObjectStorage
 from arraystore.storage.transfers import COALESCE_BYTES, cut_ranges, join_ranges
+from tests.store.conftest import rows
 
 QUICK = {"retry_config": {"max_retries": 0}}
 
@@ -36,11 +38,44 @@ def test_a_create_is_one_request(s3):
     assert s3.requests == ["PUT /bucket/p/a"]
 
 
-def test_a_create_without_an_answer_is_unknown(s3):
-    s3.faults = ["lost answer"]
+def test_a_create_whose_answer_is_lost_is_settled_by_what_is_there(s3):
+    for faults, ours in {
+        ("lost answer",): True,
+        ("lost request",): True,
+        ("late request",): True,
+        ("lost request", "lost answer"): True,
+        ("another's",): False,
+        ("lost request", "another's"): False,
+    }.items():
+        s3.faults, s3.late = list(faults), {}
+        s3.objects.clear()
+        if ours:
+            s3.storage(**QUICK).create("a", b"x")
+        else:
+            with pytest.raises(AlreadyExists):
+                s3.storage(**QUICK).create("a", b"x")
+        assert s3.objects == {"a": b"x" if ours else b"another's"}, faults
+
+
+@pytest.mark.parametrize("faults", [["deaf"], ["lost request", "deaf"], ["lost request", "lost request"], ["lost request", "forbidden"]])
+def test_a_create_that_nothing_settles_is_unknown(s3, faults):
+    s3.faults = faults
     with pytest.raises(CommitUnknown, match=r"'a' may have been created or not.*read it"):
         s3.storage(**QUICK).create("a", b"x")
-    assert s3.objects == {"a": b"x"}
+
+
+def test_a_commit_whose_answer_is_lost_is_acknowledged_once(s3):
+    def opener(url, /, *, create=False):
+        return s3.storage(url.partition("://")[2].strip("/"), **QUICK)
+
+    store = arraystore.open_store("s3://store", role="data-quality", create=True, opener=opener)
+    trades = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
+    for number in range(5):
+        s3.faults = ["lost answer"] * 3
+        assert trades.append(rows(10, first=10 * number)).version == number + 2
+        s3.faults = []
+    assert trades.refresh().read()["time"].tolist() == rows(50)["time"].tolist()
+    assert not trades.verify(deep=True)
 
 
 def test_a_create_that_was_repeated_may_be_told_of_its_own_object(s3):
@@ -60,7 +95,7 @@ def test_a_batch_knows_its_own_object_again(s3):
 
 
 def test_a_batch_without_an_answer_has_failed(s3):
-    s3.faults = ["lost answer"]
+    s3.faults = ["deaf"]
     with s3.storage(**QUICK).batch() as batch, pytest.raises(StorageError, match="'a'"):
         batch.put("a", b"x")
 
