@@ -239,7 +239,7 @@ def check_entry(entry: SegmentEntry, version: int, schema_count: int, where: str
         raise Corrupt(msg)
 
 
-def check_span(entry: SegmentEntry, window: str, schema: Schema, where: str) -> None:
+def check_span(entry: SegmentEntry | Tail, window: str, schema: Schema, where: str) -> None:
     """Raise unless rows lie in the window that holds them; else who asks by window would get others than who asks by time."""
     span, limits = entry.clocks.get(schema.axis), parse_window(window)
     if span is None or not limits.start <= span[0] <= span[1] < limits.stop:

@@ -9,7 +9,7 @@ from arraystore import checkpoint
 from arraystore.commit import ArtifactEntry, Commit, SegmentEntry
 from arraystore.errors import ArrayStoreError, Corrupt, NotFound
 from arraystore.fetch import fetch
-from arraystore.fold import fold
+from arraystore.fold import check_span, fold
 from arraystore.history import History
 from arraystore.state import State
 from arraystore.tail import decode_tail
@@ -194,7 +194,10 @@ def _check_tails(log: History, step: Step, tell: Tell) -> None:
     for change in step.commit.windows:
         if change.tail is not None:
             try:
-                decode_tail(change.tail, step.body, step.state.schemas[change.tail.schema], where)
+                schema = step.state.schemas[change.tail.schema]
+                decode_tail(change.tail, step.body, schema, where)
+                if step.state.schema is not None:
+                    check_span(change.tail, change.window, schema, where)
             except ArrayStoreError as error:
                 tell(where, f"{error} (window {change.window})")
 
