@@ -138,7 +138,7 @@ class _Result:
                 )
             if column.kind is Kind.TEXT and source.index is not None and name not in source.index.proven:
                 if not self._watches[name, place].clean and (row := invalid_utf8_row(self.arrays[name][there], counts[rows])) is not None:
-                    raise Corrupt(f"{source.part.prefix}/{name}: row {row} of those read isn't UTF-8")
+                    raise Corrupt(f"{source.part.prefix}/{name}: row {row} of those read isn't valid UTF-8")
                 if source.runs.count == source.index.rows:
                     source.index.proven.add(name)
 

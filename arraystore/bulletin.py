@@ -5,7 +5,6 @@ Nothing of it is durable, and none of it is believed once it might not be all: t
 
 import re
 import secrets
-import threading
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -16,6 +15,7 @@ import msgspec
 
 from arraystore.entry import Entry, entry_of
 from arraystore.errors import ArrayStoreError
+from arraystore.forks import Guard
 from arraystore.journal import DIGITS, Journal
 from arraystore.state import State
 from arraystore.storage.base import Storage
@@ -67,7 +67,7 @@ class Bulletin:
     def __init__(self, storage: Storage, journal: Journal) -> None:
         self._storage: Any = storage
         self._journal = journal
-        self._guard = threading.Lock()
+        self._guard = Guard()
         self._kept = getattr(storage, "shared", None) is not None
         self._file: tuple[int, Any] | None = None
         self._told: dict[str, int] = {}

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from arraystore import checkpoint
 from arraystore.commit import ArtifactEntry, Commit, SegmentEntry
 from arraystore.errors import AlreadyExists, ArrayStoreError, Corrupt, NotFound
+from arraystore.fetch import DOCUMENT_BYTES, fetch, fetch_record
 from arraystore.history import History
 from arraystore.index import check_entry, decode_index, index_key
 from arraystore.journal import Journal, mark_name
@@ -68,7 +69,7 @@ class Part:
 def parts_of_segment(storage: Storage, prefix: str, entry: SegmentEntry, schema: Schema) -> list[Part]:
     """Every object of a segment, its index last; raises `Corrupt` or `NotFound` where the index isn't the one that is named."""
     where = index_key(prefix, schema)
-    data = storage.get(where)
+    data = fetch_record(storage, where)
     index, digest = decode_index(data, schema, where)
     if digest != entry.index:
         raise Corrupt(f"{where}: the digest is {digest}, where the commit says {entry.index}")
@@ -80,7 +81,7 @@ def parts_of_segment(storage: Storage, prefix: str, entry: SegmentEntry, schema:
 def parts_of_artifact(storage: Storage, prefix: str, entry: ArtifactEntry) -> list[Part]:
     """Both objects of an artifact, its index last."""
     where = f"{prefix}/_artifacts/{entry.artifact}"
-    data = storage.get(f"{where}/_index")
+    data = fetch_record(storage, f"{where}/_index")
     _, _, digest = decode_record("index", data, msgspec.Struct, f"{where}/_index")
     if digest != entry.index:
         raise Corrupt(f"{where}/_index: the digest is {digest}, where the commit says {entry.index}")
@@ -90,7 +91,7 @@ def parts_of_artifact(storage: Storage, prefix: str, entry: ArtifactEntry) -> li
 def commit_bytes(log: History, version: int) -> tuple[bytes, Commit, str]:
     """A commit's record as it lies there, what it says, and its digest."""
     key = key_of(log, version)
-    data = log.storage.get(key)
+    data = fetch_record(log.storage, key)
     commit, _, digest = decode_record("commit", data, Commit, key)
     if commit.version != version:
         raise Corrupt(f"{key}: holds the commit of version {commit.version}")
@@ -178,7 +179,9 @@ class Shipment:
         if have == 0:
             return
         where = f"{self.target.storage.url}/{self.target.prefix}"
-        if self.target.storage.get(f"{self.target.prefix}/zarr.json") != self.source.storage.get(f"{self.source.prefix}/zarr.json"):
+        if fetch(self.target.storage, f"{self.target.prefix}/zarr.json", DOCUMENT_BYTES) != fetch(
+            self.source.storage, f"{self.source.prefix}/zarr.json", DOCUMENT_BYTES
+        ):
             raise Corrupt(f"{where}: is another dataset than in {self.source.storage.url}: copy it to another place")
         shared = min(have, goal.version)
         if shared <= self.source.floor() or shared <= self.target.floor():
@@ -194,7 +197,7 @@ class Shipment:
         for depth in range(1, len(names)):
             with suppress(AlreadyExists):
                 self.target.storage.create("/".join((*names[:depth], "zarr.json")), msgspec.json.encode(group_metadata({})))
-        self._create(f"{self.target.prefix}/zarr.json", self.source.storage.get(f"{self.source.prefix}/zarr.json"))
+        self._create(f"{self.target.prefix}/zarr.json", fetch(self.source.storage, f"{self.source.prefix}/zarr.json", DOCUMENT_BYTES))
 
     def _create(self, key: str, data: bytes) -> None:
         """Create a small object, or make sure that the one that is there is the same, and durable."""
@@ -227,7 +230,7 @@ class Shipment:
                 for _ in map_in_order(partial(self._put, batch), parts, THREADS):
                     pass
             if group[0].base is not None:
-                floor = self.source.storage.get(f"{self.source.prefix}/_log/floor")
+                floor = fetch_record(self.source.storage, f"{self.source.prefix}/_log/floor")
                 self.target.storage.put(f"{self.target.prefix}/_log/floor", floor, durable=True)
             self._publish([load.step.commit for load in group if load.step.commit is not None])
         self._done = replace(
@@ -255,7 +258,7 @@ class Shipment:
         tails = {entry.tail for window in map(base.window, base.window_names()) for entry in window.tails}
         keys = [key_of(self.source, version) for version in sorted(tails)]
         keys += [f"{prefix}/_manifests/{base.table.digest(name)}" for name in base.table.names()]
-        found = [(key, storage.get(key)) for key in (*keys, f"{prefix}/_checkpoints/{version_name(base.version)}")]
+        found = [(key, fetch_record(storage, key)) for key in (*keys, f"{prefix}/_checkpoints/{version_name(base.version)}")]
         return [Part(key, hashlib.sha256(data).hexdigest(), data) for key, data in found]
 
     def _put(self, batch: Batch, part: Part) -> None:

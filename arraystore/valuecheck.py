@@ -123,7 +123,7 @@ class _Text:
         self._counts = reads(f"{column.name}_count")
         self._number = 0  # of the chunk of counts that comes next
         self._pieces: list[np.ndarray] = []
-        self._held = 0
+        self._held = self._row = 0
 
     def __call__(self, _number: int, chunk: np.ndarray, _valid: np.ndarray | None) -> str:
         self._pieces.append(chunk)
@@ -136,5 +136,6 @@ class _Text:
             whole = np.concatenate(self._pieces)
             self._pieces, self._held, self._number = [whole[wanted:]], self._held - wanted, self._number + 1
             if int(counts.sum(dtype=np.int64)) == wanted and (row := invalid_utf8_row(whole[:wanted], counts)) is not None:
-                return f"row {row} of those whose text ends in it isn't UTF-8"
+                return f"row {self._row + row} isn't valid UTF-8"
+            self._row += len(counts)
         return ""
