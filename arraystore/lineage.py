@@ -133,7 +133,7 @@ def _packed(storage: Storage, folder: str) -> dict[str, Dependent]:
     """The edges that a pack holds; a damaged one holds none, for each lies by itself, too."""
     try:
         where = f"{PACKED}/{folder}"
-        return decode_record("lineages", storage.get(where), Pack, where)[0].edges
+        return decode_record("lineages", fetch_record(storage, where), Pack, where)[0].edges
     except (NotFound, Corrupt, Unsupported):
         return {}
 
