@@ -1,6 +1,5 @@
 """Batches of a file's columns as rows of the dataset, and what must hold from one batch to the next."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -8,15 +7,14 @@ from typing import Any
 import msgspec
 
 from arraystore.errors import InvalidInput, Problem
+from arraystore.ingest.checks import Rule
 from arraystore.ingest.mapping import Mapping as FileMapping
-from arraystore.ingest.mapping import Source
 from arraystore.ingest.names import Names
-from arraystore.ingest.rules import Rule, merged_reads, rules_of
+from arraystore.ingest.rules import rules_of
 from arraystore.ingest.tables import Batch
 from arraystore.ingest.values import encoded, value_of_column
 from arraystore.intake import first_step_back, rows_from
 from arraystore.rows import Rows
-from layouts.columns import Kind
 from layouts.schema import Order, Schema
 from layouts.times import format_time
 
@@ -40,15 +38,8 @@ class Converter:
     schema: Schema
     rules: tuple[Rule, ...]
     names: Names
-    reads: Mapping[Source, str]
     same: tuple[str, ...]
     sort: bool
-
-    @property
-    def probe(self) -> Source | None:
-        """A source column of numbers, by which a line of data is told from a header."""
-        chosen = [rule for rule in self.rules if rule.column.kind is Kind.TIME and rule.sources]
-        return chosen[0].sources[0] if chosen else None
 
     @cached_property
     def loose(self) -> Schema:
@@ -94,7 +85,8 @@ class Converter:
     def _check_same(self, name: str, array: Any, guard: Guard) -> None:
         for label in encoded(array).dictionary.to_pylist():
             if label is not None and guard.same.setdefault(name, label) != label:
-                told = f"holds {label!r} after {guard.same[name]!r}, and one file must have one: it isn't a file of one {name}"
+                told = f"holds {label!r} after {guard.same[name]!r}, and a dataset of one {name} is meant"
+                told = f"{told}: name {{{name}}} in the dataset's key (--into) and under file.split, or choose rows by file.where"
                 raise InvalidInput(Problem(f"column {name!r}", told))
 
 
@@ -103,9 +95,8 @@ def _steps_back(where: str, time: int, before: int) -> InvalidInput:
     return InvalidInput(Problem(where, f"{told}, and rows must be in time order: sort the file, or say file.sort = true in the mapping"))
 
 
-def converter_for(mapping: FileMapping, schema: Schema, names: Names) -> Converter:
-    """The converter of a file with these names."""
-    rules = rules_of(mapping, schema, names)
-    same = mapping.file.same
+def converter_for(mapping: FileMapping, schema: Schema, names: Names, same: tuple[str, ...] = ()) -> Converter:
+    """The converter of a file with these names; of the columns `same` it may hold one value only, as of those of the mapping."""
     sort = mapping.file.sort and schema.order is Order.TIME
-    return Converter(schema=schema, rules=rules, names=names, reads=merged_reads(rules, same), same=same, sort=sort)
+    rules = rules_of(mapping, schema, names)
+    return Converter(schema=schema, rules=rules, names=names, same=(*mapping.file.same, *same), sort=sort)

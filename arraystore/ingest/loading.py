@@ -1,26 +1,25 @@
-"""Vendor files into datasets: one file is one commit, known again by its content and mapping."""
+"""Vendor files into datasets: one file is one commit in each dataset it has rows of, known again by its content and mapping."""
 
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as AnyMapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from arraystore.dataset import Dataset
 from arraystore.errors import AlreadyExists, ArrayStoreError, FixTheCall, InvalidInput, Problem, WindowClosed
-from arraystore.ingest.converter import Converter, converter_for
+from arraystore.ingest.divide import Destination, Progress
 from arraystore.ingest.mapping import Mapping, load_mapping
 from arraystore.ingest.names import names_of
-from arraystore.ingest.reading import Part, members, read_rows
+from arraystore.ingest.reading import Part, Portions, members, read_rows
 from arraystore.ingest.reports import FileReport, IngestReport, failure_of
-from arraystore.ingest.rules import schema_from, with_parameters
+from arraystore.ingest.rules import with_parameters
 from arraystore.ingest.sources import digest_of
-from arraystore.ingest.targets import Target
+from arraystore.ingest.spool import Spool
+from arraystore.ingest.targets import Target, for_all_instruments
 from arraystore.rows import Rows
 from arraystore.store import Store
 from layouts.cuts import cut_by_window
@@ -49,6 +48,9 @@ def ingest(
     progress: Callable[[FileReport], None] | None = None,
 ) -> IngestReport:
     """Load files into datasets, each in one commit, all of its rows or none; durable when this returns.
+
+    A file whose rows go to several datasets (the mapping's `split`, or members of an archive) is read to its end before anything of it is
+    committed, and then is one commit in each of them.
 
     Parameters
     ----------
@@ -92,7 +94,9 @@ def ingest(
     if not paths:
         raise InvalidInput(Problem("files", "there are none: name at least one"))
     options = {"completeness": completeness, "reopen": reopen}
-    target = Target(store=store, mapping=loaded, name=name, into=into or loaded.into, resume=resume, dry_run=dry_run, options=options)
+    into = into or loaded.into
+    loaded = for_all_instruments(loaded, into)
+    target = Target(store=store, mapping=loaded, name=name, into=into, resume=resume, dry_run=dry_run, options=options)
     if not target.into:
         raise InvalidInput(Problem("into", "the mapping doesn't say where to: name the dataset, such as canonical/venue/quotes/BTCUSDT"))
     return _Run(target=target, keep_originals=keep_originals, alone=workers == 1 or len(paths) == 1).all(
@@ -106,13 +110,33 @@ class _Job:
 
     path: Path
     sha256: str
+    before: os.stat_result
     parts: list[Part]
-    dataset: Dataset | None
-    address: str
+    token: tuple[str, int]
 
     @property
-    def converter(self) -> Converter:
-        return self.parts[0].converter
+    def may_be_many(self) -> bool:
+        """Whether only reading it tells how many datasets it has rows of."""
+        return len(self.parts) > 1 or bool(self.parts[0].divider.split)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Seen:
+    """What a file has for one dataset."""
+
+    destination: Destination
+    rows: int = 0
+    windows: set[str] = field(default_factory=set)
+
+    def add(self, rows: Rows) -> None:
+        """These rows too."""
+        self.rows += rows.count
+        schema = self.destination.converter.schema
+        self.windows |= {window.name for window, _ in cut_by_window(schema, rows.arrays[schema.axis])}
+
+
+class _SeveralError(Exception):
+    """Rows of a second dataset came, where it looked as if a file had those of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,13 +149,22 @@ class _Run:
 
     def all(self, paths: list[Path], workers: int, progress: Callable[[FileReport], None]) -> IngestReport:
         """Every file; after errors the others still come in, unless nearly all fail."""
-        reports: dict[int, FileReport] = {}
-        failures: dict[int, ArrayStoreError] = {}
         digests = self._digests(paths)
+        reports, failures = self._in_parallel(paths, digests, workers, progress)
+        if failures:
+            raise failure_of(paths, failures, len(reports))
+        return IngestReport(files=tuple(report for place in sorted(reports) for report in reports[place]))
+
+    def _in_parallel(
+        self, paths: list[Path], digests: list[str], workers: int, progress: Callable[[FileReport], None]
+    ) -> tuple[dict[int, tuple[FileReport, ...]], dict[int, ArrayStoreError]]:
+        """What became of each file, or the error that it met."""
+        reports: dict[int, tuple[FileReport, ...]] = {}
+        failures: dict[int, ArrayStoreError] = {}
         ends = [threading.Event() for _ in paths]
         waiting = iter(range(len(paths)))
         with ThreadPoolExecutor(workers, thread_name_prefix="ingest") as pool:
-            running: dict[Future[FileReport], int] = {}
+            running: dict[Future[tuple[FileReport, ...]], int] = {}
             try:
                 while running or len(failures) < FAILURES_LIMIT:
                     for place in waiting if len(running) < workers and len(failures) < FAILURES_LIMIT else ():
@@ -147,13 +180,12 @@ class _Run:
                         except (FixTheCall, InvalidInput) as error:
                             failures[place] = error
                         else:
-                            progress(reports[place])
+                            for report in reports[place]:
+                                progress(report)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        if failures:
-            raise failure_of(paths, failures, len(reports))
-        return IngestReport(files=tuple(reports[place] for place in sorted(reports)))
+        return reports, failures
 
     def _digests(self, paths: list[Path]) -> list[str]:
         """What each file holds, and no two the same unless known files are passed over."""
@@ -167,94 +199,177 @@ class _Run:
             raise InvalidInput(twice)
         return digests
 
-    def _ended(self, path: Path, digest: str, ends: list[threading.Event]) -> FileReport:
+    def _ended(self, path: Path, digest: str, ends: list[threading.Event]) -> tuple[FileReport, ...]:
         """One file, whatever comes of it; the last of the events tells that it is done with."""
         try:
             return self._one(path, digest, ends[:-1])
         finally:
             ends[-1].set()
 
-    def _one(self, path: Path, digest: str, earlier: list[threading.Event]) -> FileReport:
+    def _one(self, path: Path, digest: str, earlier: list[threading.Event]) -> tuple[FileReport, ...]:
         """One file: all of it or nothing."""
-        before = path.stat()
         job = self._job(path, digest)
-        report = FileReport(file=str(path), state="known", address=job.address, sha256=digest)
-        token = (f"ingest:{sha256(f'{digest} {self.target.mapping.digest}'.encode()).hexdigest()}", 1)
-        known = None if job.dataset is None else job.dataset.token_version(token[0])
-        if known is not None and job.dataset is not None:
-            self._refuse_known(path, job.address, known[1])
-            self._keep(job)
-            return replace(report, version=known[1])
-        rows = read_rows(job.parts, self.target.mapping, threads=self.alone and before.st_size >= THREADED_BYTES)
-        if self.target.dry_run or job.dataset is None:
-            return self._checked(rows, job, report)
-        first = next((batch for batch in rows if batch.count), None)
-        if first is None:
-            return replace(report, state="empty")
+        if (known := self._known_at_once(job)) is not None:
+            return (known,)
+        progress = Progress()
+        if self.target.dry_run:
+            return self._checked(job, self._rows(job, progress), progress)
         try:
-            receipt = job.dataset.append_stream(
-                _in_turn(_unchanged(chain((first,), rows), path, before), earlier if job.converter.schema.order is Order.ARRIVAL else []),
-                token=token,
-                sort=job.converter.sort,
-                piece_bytes=PIECE_BYTES,
-                reason=f"ingested {path.name}, sha256 {digest}, by mapping {self.target.name}, sha256 {self.target.mapping.digest}",
-                window_attributes={"ingested": self._source(path, digest)},
-                **self.target.options,
-            )
-        except WindowClosed as error:
-            msg = f"{path}: {error}; is it in already, perhaps by another mapping?"
-            raise WindowClosed(msg) from error
-        if receipt.repeated:
-            self._refuse_known(path, job.address, receipt.version)
-            return replace(report, version=receipt.version)
-        self._keep(job)
-        return replace(report, state="ingested", rows=receipt.rows, windows=receipt.windows, version=receipt.version)
+            return self._streamed(job, progress, earlier)
+        except _SeveralError:
+            progress = Progress()
+            return self._spooled(job, progress, earlier)
 
     def _job(self, path: Path, digest: str) -> _Job:
         mapping = self.target.mapping
-        parts: list[Part] = []
-        addresses = set()
-        dataset = None
+        before = path.stat()
+        parts = []
         for member in members(path, mapping):
             names = names_of(mapping.file, mapping.parameters, str(path), member.name)
-            addresses.add("/".join(self.target.address(names)))
-            dataset = self.target.dataset(names)
-            schema = dataset.schema if dataset is not None else schema_from(mapping, names)
-            parts.append(Part(member=member, converter=converter_for(mapping, schema, names)))
-        if len(addresses) > 1:
-            raise InvalidInput(Problem(str(path), f"has members of {len(addresses)} datasets ({', '.join(sorted(addresses))}): unpack it"))
-        return _Job(path=path, sha256=digest, parts=parts, dataset=dataset, address=addresses.pop())
+            parts.append(Part(member=member, divider=self.target.divider(names)))
+        token = (f"ingest:{sha256(f'{digest} {self.target.mapping.digest}'.encode()).hexdigest()}", 1)
+        return _Job(path=path, sha256=digest, before=before, parts=parts, token=token)
 
-    def _refuse_known(self, path: Path, address: str, version: int) -> None:
+    def _rows(self, job: _Job, progress: Progress) -> Portions:
+        threads = self.alone and job.before.st_size >= THREADED_BYTES
+        return _unchanged(read_rows(job.parts, self.target.mapping, progress, threads=threads), job)
+
+    def _known_at_once(self, job: _Job) -> FileReport | None:
+        """The report of a file that was ingested, where that can be told without reading it."""
+        if any(part.divider.split for part in job.parts):
+            return None  # it may have been interrupted after the first of its datasets
+        destinations = {part.divider.find(()).address: part.divider.find(()) for part in job.parts}
+        return self._known(job, next(iter(destinations.values()))) if len(destinations) == 1 else None
+
+    def _known(self, job: _Job, destination: Destination) -> FileReport | None:
+        """The report of a file that was ingested into this dataset; refuses it unless such are passed over."""
+        dataset = self.target.dataset(destination.converter.names)
+        known = None if dataset is None else dataset.token_version(job.token[0])
+        if known is None:
+            return None
+        self._refuse_known(job, destination.address, known[1])
+        self._keep(job, destination)
+        return FileReport(file=str(job.path), state="known", address=destination.address, sha256=job.sha256, version=known[1])
+
+    def _refuse_known(self, job: _Job, address: str, version: int) -> None:
         if not self.target.resume:
-            msg = f"{path}: its content was ingested into {address} with this mapping, in version {version}: pass --resume to pass over it"
+            told = f"its content was ingested into {address} with this mapping, in version {version}"
+            msg = f"{job.path}: {told}: pass --resume to pass over it"
             raise AlreadyExists(msg)
 
-    def _checked(self, batches: Iterator[Rows], job: _Job, report: FileReport) -> FileReport:
-        """Read everything and write nothing."""
-        count, windows = 0, set()
-        schema = job.converter.schema
-        for rows in batches:
-            count += rows.count
-            windows |= {window.name for window, _ in cut_by_window(schema, rows.arrays[schema.axis])}
-        if job.dataset is not None and not self.target.options["reopen"]:
-            closed = [
-                name for name in sorted(windows & set(job.dataset.windows())) if job.dataset.manifest(name).completeness == "complete"
+    def _streamed(self, job: _Job, progress: Progress, earlier: list[threading.Event]) -> tuple[FileReport, ...]:
+        """The rows of one dataset, written as they are read; raises if there are others."""
+        portions = self._rows(job, progress)
+        first = next(((destination, rows) for destination, rows in portions if rows.count), None)
+        if first is None:
+            return (self._empty(job, progress),)
+        destination = first[0]
+        if job.may_be_many and self._known(job, destination) is not None:
+            raise _SeveralError  # which the next of its datasets may not know yet
+        report = self._committed(job, destination, _only(destination, first[1], portions), earlier)
+        if job.may_be_many and report.state == "known":
+            raise _SeveralError
+        return (replace(report, left_out=progress.left_out),)
+
+    def _spooled(self, job: _Job, progress: Progress, earlier: list[threading.Event]) -> tuple[FileReport, ...]:
+        """The rows of several datasets: all are read and checked, and then committed to one after the other."""
+        with Spool() as spool:
+            seen = self._seen(self._rows(job, progress), spool)
+            known = {address: self._known(job, each.destination) for address, each in seen.items()}
+            for address, each in seen.items():
+                if known[address] is None:
+                    self._refuse_closed(job, each)
+            reports = [
+                known[address] or self._committed(job, each.destination, spool.rows(address), earlier, several=True)
+                for address, each in seen.items()
             ]
-            if closed:
-                msg = f"{job.path}: window {closed[0]} is complete: pass --reopen to add to it in a new version"
-                raise WindowClosed(msg)
-        return replace(report, state="checked" if count else "empty", rows=count, windows=tuple(sorted(windows)))
+        self._keep(job, next(iter(seen.values())).destination)
+        return (replace(reports[0], left_out=progress.left_out), *reports[1:])
 
-    def _source(self, path: Path, digest: str) -> dict[str, str]:
-        return {"file": path.name, "sha256": digest, "mapping": self.target.name, "mapping_sha256": self.target.mapping.digest}
+    def _seen(self, portions: Portions, spool: Spool | None) -> dict[str, _Seen]:
+        """What the file has for each dataset; the rows go into the spool."""
+        seen: dict[str, _Seen] = {}
+        for destination, rows in portions:
+            if rows.count:
+                seen.setdefault(destination.address, _Seen(destination=destination)).add(rows)
+                if spool is not None:
+                    spool.add(destination.address, rows)
+        return seen
 
-    def _keep(self, job: _Job) -> None:
-        if self.keep_originals and job.dataset is not None:
+    def _committed(
+        self, job: _Job, destination: Destination, rows: Iterator[Rows], earlier: list[threading.Event], *, several: bool = False
+    ) -> FileReport:
+        """The rows in one commit of their dataset."""
+        converter, name, mapping = destination.converter, job.path.name, self.target.mapping
+        report = FileReport(file=str(job.path), state="known", address=destination.address, sha256=job.sha256)
+        source = {"file": name, "sha256": job.sha256, "mapping": self.target.name, "mapping_sha256": mapping.digest}
+        try:
+            receipt = self.target.made(converter.names).append_stream(
+                _in_turn(rows, earlier if converter.schema.order is Order.ARRIVAL else []),
+                token=job.token,
+                sort=converter.sort,
+                piece_bytes=PIECE_BYTES,
+                reason=f"ingested {name}, sha256 {job.sha256}, by mapping {self.target.name}, sha256 {mapping.digest}",
+                window_attributes={"ingested": source},
+                **self.target.options,
+            )
+        except WindowClosed as error:
+            msg = f"{job.path}: {error}; is it in already, perhaps by another mapping?"
+            raise WindowClosed(msg) from error
+        if receipt.repeated:
+            self._refuse_known(job, destination.address, receipt.version)
+            return replace(report, version=receipt.version)
+        if not several:
+            self._keep(job, destination)
+        return replace(report, state="ingested", rows=receipt.rows, windows=receipt.windows, version=receipt.version)
+
+    def _checked(self, job: _Job, portions: Portions, progress: Progress) -> tuple[FileReport, ...]:
+        """Read everything and write nothing."""
+        seen = self._seen(portions, None)
+        if not seen:
+            return (self._empty(job, progress),)
+        for each in seen.values():
+            self._refuse_closed(job, each)
+        reports = [
+            self._known(job, each.destination)
+            or FileReport(
+                file=str(job.path), state="checked", address=address, sha256=job.sha256, rows=each.rows, windows=tuple(sorted(each.windows))
+            )
+            for address, each in seen.items()
+        ]
+        return (replace(reports[0], left_out=progress.left_out), *reports[1:])
+
+    def _empty(self, job: _Job, progress: Progress) -> FileReport:
+        divider = job.parts[0].divider
+        address = self.target.into if divider.split else divider.find(()).address
+        return FileReport(file=str(job.path), state="empty", address=address, sha256=job.sha256, left_out=progress.left_out)
+
+    def _refuse_closed(self, job: _Job, seen: _Seen) -> None:
+        """Raise where the rows lie in a window that is complete."""
+        dataset = self.target.dataset(seen.destination.converter.names)
+        if dataset is None or self.target.options["reopen"]:
+            return
+        closed = [name for name in sorted(seen.windows & set(dataset.windows())) if dataset.manifest(name).completeness == "complete"]
+        if closed:
+            msg = f"{job.path}: window {closed[0]} of {seen.destination.address} is complete: pass --reopen to add to it in a new version"
+            raise WindowClosed(msg)
+
+    def _keep(self, job: _Job, destination: Destination) -> None:
+        dataset = self.target.dataset(destination.converter.names)
+        if self.keep_originals and dataset is not None and not self.target.dry_run:
             name = f"originals/{job.path.name}"
-            kept = job.dataset.refresh().artifacts().get(name)
+            kept = dataset.refresh().artifacts().get(name)
             if kept is None or kept.sha256 != job.sha256:
-                job.dataset.add_file(job.path, name)
+                dataset.add_file(job.path, name)
+
+
+def _only(destination: Destination, first: Rows, portions: Portions) -> Iterator[Rows]:
+    """The rows, which all go to one dataset; raises where they don't."""
+    yield first
+    for other, rows in portions:
+        if other.address != destination.address and rows.count:
+            raise _SeveralError
+        yield rows
 
 
 def _in_turn(rows: Iterator[Rows], earlier: list[threading.Event]) -> Iterator[Rows]:
@@ -264,9 +379,9 @@ def _in_turn(rows: Iterator[Rows], earlier: list[threading.Event]) -> Iterator[R
         end.wait()
 
 
-def _unchanged(rows: Iterator[Rows], path: Path, before: os.stat_result) -> Iterator[Rows]:
+def _unchanged(portions: Portions, job: _Job) -> Portions:
     """The rows; raises at the end if the file was written to meanwhile, so that its digest doesn't name what was read."""
-    yield from rows
-    now = path.stat()
+    yield from portions
+    now, before = job.path.stat(), job.before
     if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise InvalidInput(Problem(str(path), "was changed while it was read: ingest it again once nobody writes to it"))
+        raise InvalidInput(Problem(str(job.path), "was changed while it was read: ingest it again once nobody writes to it"))

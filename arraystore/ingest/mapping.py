@@ -16,6 +16,7 @@ type Source = str | int
 type Choice = Literal["error", "earlier", "later"]
 
 UNITS: AnyMapping[str | None, int] = {"s": 9, "ms": 6, "us": 3, "ns": 0}
+DAYS = "d"
 TEXT_UNITS = ("iso", "format")
 BY_SIZE = "by-size"
 SUFFIX = ".toml"
@@ -54,12 +55,20 @@ class FileRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     span: bool = False
     same: tuple[str, ...] = ()
     sort: bool = False
+    decimal: str = "."
+    thousands: str = ""
+    comment: tuple[str, ...] = ()
+    lines: str = ""
+    where: dict[str, tuple[str, ...]] = {}
+    unless: dict[str, tuple[str, ...]] = {}
+    split: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
 
 
 class ColumnRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where one column of the dataset comes from: a column of the file, a constant, the row's number, or a count of levels."""
 
-    source: Source | None = msgspec.field(default=None, name="from")
+    source: Source | tuple[Source, ...] | None = msgspec.field(default=None, name="from")
     value: Value | None = None
     row: int | None = None
     tally: str | None = None
@@ -76,6 +85,10 @@ class ColumnRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     absolute: bool = False
     null: tuple[Value, ...] = ()
     fill: float | None = None
+    join: str = " "
+    round: str | None = None
+    other: Value | None = None
+    pad: int = 0
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -103,13 +116,32 @@ class Mapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what it says, whatever the layout of its file."""
-        return sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+        """SHA-256 of what it says, whatever the layout of its file; the same in every release that reads it alike.
+
+        Fields of the first release always count. Later ones count where they are given, so that a new option of the language doesn't make
+        strangers of files that are in already.
+        """
+        said = msgspec.json.decode(msgspec.json.encode(self, order="deterministic"))
+        for rule, given in ((said["file"], self.file), *((said["columns"][name], given) for name, given in self.columns.items())):
+            for name in LATER_FIELDS[type(given)]:
+                if getattr(given, name) == DEFAULTS[type(given)][name]:
+                    del rule[name]
+        return sha256(msgspec.json.encode(said)).hexdigest()
 
     @property
     def schema_rule(self) -> SchemaRule:
         """The schema's rule; a bare name has no options."""
         return SchemaRule(name=self.schema) if isinstance(self.schema, str) else self.schema
+
+
+LATER_FIELDS: AnyMapping[type, tuple[str, ...]] = {
+    FileRule: ("decimal", "thousands", "comment", "lines", "where", "unless", "split", "records"),
+    ColumnRule: ("join", "round", "other", "pad"),
+}
+DEFAULTS: AnyMapping[type, AnyMapping[str, Any]] = {
+    FileRule: {name: getattr(FileRule(), name) for name in LATER_FIELDS[FileRule]},
+    ColumnRule: {name: getattr(ColumnRule(), name) for name in LATER_FIELDS[ColumnRule]},
+}
 
 
 def shipped_mappings() -> dict[str, str]:

@@ -2,21 +2,24 @@
 
 # mypy: disable-error-code="import-untyped"
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 import numpy as np
 
 from arraystore.arrow import pyarrow
 from arraystore.errors import InvalidInput, Problem
-from arraystore.ingest.mapping import BY_SIZE, UNITS
+from arraystore.ingest.checks import Rule
+from arraystore.ingest.forms import read_form
+from arraystore.ingest.mapping import BY_SIZE, DAYS, UNITS
 from arraystore.ingest.names import Names
-from arraystore.ingest.rules import Rule
 from layouts.columns import INT64_MAX
 from layouts.times import parse_duration, parse_time
 
 DIGITS = 38
 SIZES = (10**11, 10**14, 10**17)  # below the first seconds, then milliseconds, microseconds, nanoseconds: from 1973 on
+DAY = 86_400_000_000_000
+UTC_SUFFIX = r"\s*(UTC|GMT)$"
 AWARE = r":\d\d(:\d\d([.,]\d+)?)?\s*(Z|z|[+-]\d\d(:?\d\d)?)$"
 CHOICES = {"error": "raise", "earlier": "earliest", "later": "latest"}
 
@@ -30,6 +33,10 @@ def moments(rule: Rule, array: Any, names: Names) -> np.ndarray:
     units = np.ones(1, np.int64)
     if pa.types.is_temporal(array.type):
         times = _typed(rule, array)
+    elif spec.round is not None:
+        times = _rounded(rule, array)
+    elif spec.unit == DAYS:
+        times = _checked_product(rule, _whole_numbers(rule, array), DAY)
     elif spec.unit in UNITS:
         times = _counted(rule, array, UNITS[spec.unit])
         units = np.full(1, 10 ** UNITS[spec.unit], np.int64)
@@ -58,17 +65,13 @@ def _typed(rule: Rule, array: Any) -> np.ndarray:
 
 def _counted(rule: Rule, array: Any, power: int) -> np.ndarray:
     """Counts of a unit, with or without a fraction, as nanoseconds; in exact decimal arithmetic."""
-    import pyarrow.compute as pc
-
     pa = pyarrow()
     if pa.types.is_floating(array.type):
-        what = f"holds {array.type}, and floats tell times only roughly; give whole numbers, decimals or text"
+        what = f"holds {array.type}, and floats tell times only roughly: say how exactly they are meant, such as round = '1us'"
         raise InvalidInput(Problem(rule.where, what))
     if pa.types.is_integer(array.type):
         return _checked_product(rule, array, 10**power)
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        array = pc.utf8_trim_whitespace(array)
-    array = array.cast(pa.decimal128(DIGITS, power))
+    array = plain(rule, array).cast(pa.decimal128(DIGITS, power))
     words = np.frombuffer(array.buffers()[1], np.int64, 2 * len(array), 16 * array.offset).reshape(-1, 2)
     valid = array.is_valid().to_numpy(zero_copy_only=False)
     if beyond := np.flatnonzero((words[:, 1] != words[:, 0] >> 63) & valid).tolist():
@@ -86,16 +89,45 @@ def _checked_product(rule: Rule, array: Any, factor: int) -> np.ndarray:
     return result
 
 
-def _by_size(rule: Rule, array: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Whole numbers whose size tells their unit; also how many nanoseconds that is."""
+def _rounded(rule: Rule, array: Any) -> np.ndarray:
+    """Counts that floats tell, or that have more digits than count, as the nearest multiple of the step that they are meant to."""
+    pa, spec = pyarrow(), rule.spec
+    assert spec.round is not None
+    step = parse_duration(spec.round)
+    unit = DAY if spec.unit == DAYS else 10 ** UNITS[spec.unit]
+    values = plain(rule, array).cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
+    counts = np.rint(values * (unit / step))
+    if beyond := np.flatnonzero(~(np.abs(counts) <= INT64_MAX // step)).tolist():
+        raise _too_far(rule, array[beyond[0]])
+    result: np.ndarray = counts.astype(np.int64) * np.int64(step)
+    return result
+
+
+def plain(rule: Rule, array: Any) -> Any:
+    """Numbers in text as everybody writes them: with a point, and nothing else between the digits."""
     import pyarrow.compute as pc
 
     pa = pyarrow()
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-        array = pc.utf8_trim_whitespace(array)
+    if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
+        return array
+    array = pc.utf8_trim_whitespace(array)
+    for letter in rule.thousands:
+        array = pc.replace_substring(array, letter, "")
+    return pc.replace_substring(array, rule.decimal, ".") if rule.decimal != "." else array
+
+
+def _whole_numbers(rule: Rule, array: Any) -> Any:
+    """Numbers without a fraction."""
+    pa = pyarrow()
     if pa.types.is_floating(array.type):
-        raise InvalidInput(Problem(rule.where, f"holds {array.type}, and floats tell times only roughly; give whole numbers"))
-    values = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+        what = f"holds {array.type}, and floats tell times only roughly: say how exactly they are meant, such as round = '1ms'"
+        raise InvalidInput(Problem(rule.where, what))
+    return plain(rule, array).cast(pa.int64())
+
+
+def _by_size(rule: Rule, array: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Whole numbers whose size tells their unit; also how many nanoseconds that is."""
+    values = _whole_numbers(rule, array).fill_null(0).to_numpy(zero_copy_only=False)
     places = np.searchsorted(SIZES, np.abs(values), side="right")
     units = np.array([10**9, 10**6, 10**3, 1], np.int64)[places]
     return values * units, units
@@ -106,7 +138,10 @@ def _iso(rule: Rule, array: Any) -> np.ndarray:
     import pyarrow.compute as pc
 
     pa = pyarrow()
-    array = pc.utf8_trim_whitespace(array)
+    array = pc.replace_substring_regex(pc.utf8_trim_whitespace(array), UTC_SUFFIX, "Z")
+    if rule.spec.since is not None:  # a time of day
+        array = pc.binary_join_element_wise("1970-01-01", array, "T")
+        return _nanoseconds(array.cast(pa.timestamp("ns")))
     aware = pc.match_substring_regex(array, AWARE)
     if pc.all(aware).as_py():
         return _nanoseconds(array.cast(pa.timestamp("ns", "UTC")))
@@ -116,19 +151,12 @@ def _iso(rule: Rule, array: Any) -> np.ndarray:
 
 
 def _formatted(rule: Rule, array: Any) -> np.ndarray:
-    """Text of a form of one's own; each different text is read once, in Python."""
+    """Text of a form of one's own; each different text is read once."""
     form = rule.spec.format or ""
     coded = array.dictionary_encode()
-    read: list[int] = []
-    aware = "%z" in form
-    for text in coded.dictionary.to_pylist():
-        if text is None:
-            read.append(0)
-            continue
-        moment = datetime.strptime(text.strip(), form)  # noqa: DTZ007 - a form without %z means the rule's zone, below
-        read.append(parse_time(moment if aware else moment.replace(tzinfo=UTC)))
-    times = np.array(read or [0], np.int64)[coded.indices.fill_null(0).to_numpy(zero_copy_only=False)]
-    return times if aware else _local(rule, times)
+    read = read_form(coded.dictionary.to_pylist(), form, rule.where, since=rule.spec.since is not None)
+    times = read[coded.indices.fill_null(0).to_numpy(zero_copy_only=False)]
+    return times if "%z" in form or rule.spec.since is not None else _local(rule, times)
 
 
 def _since(rule: Rule, times: np.ndarray, names: Names) -> np.ndarray:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping as AnyMapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import PurePath
 from string import Formatter
@@ -35,6 +35,10 @@ class Names:
             formed = f"; its name isn't of the form {self.form!r} that tells more" if self.form else ""
             what = f"{template!r} names {error}, and of {self.texts.get('file', 'it')} there are {known}{formed}"
             raise InvalidInput(Problem(where, f"{what}: rename the file, or give it as a parameter (--set)")) from error
+
+    def with_texts(self, texts: AnyMapping[str, Value]) -> "Names":
+        """With more names, or others."""
+        return replace(self, texts={**self.texts, **texts}) if texts else self
 
     def key(self, template: str, where: str) -> str:
         """The template as an address, what is filled in escaped as a part of a key."""

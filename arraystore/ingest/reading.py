@@ -7,12 +7,14 @@ from typing import Any
 
 from arraystore.arrow import pyarrow
 from arraystore.errors import InvalidInput, Problem
-from arraystore.ingest.converter import Converter, Guard
+from arraystore.ingest.divide import Destination, Divider, Progress
 from arraystore.ingest.locate import locate
 from arraystore.ingest.mapping import Mapping
 from arraystore.ingest.sources import Member, Stream, members_of, opened
 from arraystore.ingest.tables import Batch, CsvTable, read_arrow, read_csv, read_parquet
 from arraystore.rows import Rows
+
+type Portions = Iterator[tuple[Destination, Rows]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class Part:
     """A member of a file, and how its rows are made."""
 
     member: Member
-    converter: Converter
+    divider: Divider
 
 
 def members(path: Path, mapping: Mapping) -> list[Member]:
@@ -30,77 +32,79 @@ def members(path: Path, mapping: Mapping) -> list[Member]:
     return members_of(path, mapping.file.member)
 
 
-def read_rows(parts: list[Part], mapping: Mapping, *, threads: bool) -> Iterator[Rows]:
-    """The rows of all parts of a file, in order, a few megabytes at a time."""
-    first_row = 0
+def read_rows(parts: list[Part], mapping: Mapping, progress: Progress, *, threads: bool) -> Portions:
+    """The rows of all parts of a file, in order, a few megabytes at a time, each with where it goes; `progress` counts them."""
     for part in parts:
-        guard = Guard()
-        for rows in _rows_of(part, mapping, guard, first_row, threads=threads):
-            first_row += rows.count
-            yield rows
+        seen = progress.next_table()
+        yield from _rows_of(part, mapping, seen, threads=threads)
+        progress.left_out = seen.left_out
 
 
-def _rows_of(part: Part, mapping: Mapping, guard: Guard, first_row: int, *, threads: bool) -> Iterator[Rows]:
-    member, converter = part.member, part.converter
+def _rows_of(part: Part, mapping: Mapping, progress: Progress, *, threads: bool) -> Portions:
+    member, reads = part.member, part.divider.reads
     if mapping.file.format == "parquet":
-        yield from _checked(read_parquet(member, tuple(converter.reads)), part, guard, first_row)
+        yield from _checked(read_parquet(member, tuple(reads)), part, progress)
         return
-    with opened(member, mapping.file.encoding) as stream:
-        match mapping.file.format:
-            case "arrow":
-                yield from _checked(read_arrow(stream, member, tuple(converter.reads)), part, guard, first_row)
-            case "dbn":
-                from arraystore.ingest.dbn import read_dbn
+    if mapping.file.format == "csv":
+        with opened(member, mapping.file.encoding, comments=mapping.file.comment, lines=mapping.file.lines) as stream:
+            table = read_csv(stream, member, mapping.file, reads, part.divider.probe)
+            if table is not None:
+                yield from _csv_rows(table, stream, part, progress, threads=threads)
+        return
+    with opened(member) as stream:
+        if mapping.file.format == "arrow":
+            yield from _checked(read_arrow(stream, member, tuple(reads)), part, progress)
+        else:
+            from arraystore.ingest.dbn import read_dbn
 
-                yield from _checked(read_dbn(stream, member, tuple(converter.reads)), part, guard, first_row)
-            case _:
-                table = read_csv(stream, member, mapping.file, converter.reads, converter.probe)
-                if table is not None:
-                    yield from _csv_rows(table, stream, part, guard, first_row, threads=threads)
+            yield from _checked(read_dbn(stream, member, tuple(reads), _records(mapping, part)), part, progress)
 
 
-def _csv_rows(table: CsvTable, stream: Stream, part: Part, guard: Guard, first_row: int, *, threads: bool) -> Iterator[Rows]:
+def _records(mapping: Mapping, part: Part) -> tuple[str, ...]:
+    names = part.divider.example.names
+    return tuple(names.fill(record, "file.records") for record in mapping.file.records)
+
+
+def _csv_rows(table: CsvTable, stream: Stream, part: Part, progress: Progress, *, threads: bool) -> Portions:
     """The rows of a CSV table; on an error the file is read again to find the line."""
     pa = pyarrow()
-    done = first_row
+    before = progress.copy()
     try:
         for batch in table.batches(pa.PythonFile(stream, "r"), threads=threads):
-            rows = part.converter.rows(batch, guard, done)
-            done += batch.count
-            yield rows
+            yield from part.divider.portions(batch, progress)
     except (InvalidInput, pa.ArrowException, OSError) as error:
         if stream.failure is not None:
             raise stream.failure from error
-        found = locate(part.member, part.converter, table, first_row)
+        found = locate(part.member, part.divider, table, before)
         if found is None:
             problems = error.problems if isinstance(error, InvalidInput) else (Problem("file", str(error)),)
             found = InvalidInput([Problem(part.member.label, str(problem)) for problem in problems])
         raise found from error
 
 
-def _checked(batches: Iterator[Batch], part: Part, guard: Guard, first_row: int) -> Iterator[Rows]:
+def _checked(batches: Iterator[Batch], part: Part, progress: Progress) -> Portions:
     """The rows of a table of typed columns; the first row that can't be taken is named by its number."""
     done = 0
     for batch in batches:
-        before = guard.copy()
+        before = progress.copy()
         try:
-            rows = part.converter.rows(batch, guard, first_row + done)
+            portions = part.divider.portions(batch, progress)
         except InvalidInput as error:
-            place = _first_bad(batch, part, before, first_row + done)
+            place = _first_bad(batch, part, before)
             where = f"{part.member.label} row {done + place + 1}"
             raise InvalidInput([Problem(where, str(problem)) for problem in error.problems]) from error
         done += batch.count
-        yield rows
+        yield from portions
 
 
-def _first_bad(batch: Batch, part: Part, guard: Guard, first_row: int) -> int:
+def _first_bad(batch: Batch, part: Part, progress: Progress) -> int:
     """The last row of the shortest beginning that can't be taken."""
     good, bad = 0, batch.count
     while bad - good > 1:
         middle = (good + bad) // 2
         columns: dict[Any, Any] = {name: array[:middle] for name, array in batch.columns.items()}
         try:
-            part.converter.rows(Batch(columns, middle), guard.copy(), first_row)
+            part.divider.portions(Batch(columns, middle), progress.copy())
             good = middle
         except InvalidInput:
             bad = middle

@@ -13,10 +13,10 @@ SHOWN_FAILURES = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileReport:
-    """What became of one file.
+    """What became of one file; of one that holds rows of several datasets, there is a report for each of these.
 
     `state`: `ingested` in `version`; `known`: was in before, as `version`; `empty`: no rows, so no commit; `checked`: a dry run found
-    nothing wrong with it.
+    nothing wrong with it. `left_out`: how many of its rows the mapping's `where` and `unless` pass over, told in its first report.
     """
 
     file: str
@@ -26,6 +26,7 @@ class FileReport:
     windows: tuple[str, ...] = ()
     version: int | None = None
     sha256: str = ""
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

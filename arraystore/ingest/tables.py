@@ -2,23 +2,32 @@
 
 # mypy: disable-error-code="import-untyped"
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from arraystore.arrow import pyarrow
 from arraystore.errors import InvalidInput, Problem
 from arraystore.ingest.mapping import FileRule, Source
-from arraystore.ingest.sources import Member, Stream
+from arraystore.ingest.sources import LINE_LIMIT, Member, Stream, kind_of
 
 BLOCK_BYTES = 4 << 20
 HEAD_BYTES = 1 << 16
-LINE_LIMIT = 16 << 20
 BATCH_ROWS = 1 << 17
 BOM = b"\xef\xbb\xbf"
+SHOWN = 400
 LINE_END = re.compile(rb"\r\n|\n|\r")
+
+
+NESTED = re.compile(r"^(.+?)(?=[.\[])")
+STEP = re.compile(r"\[(\d+)\]|\.([^.\[]+)")
+
+type Places = dict[Source, tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,32 @@ class Batch:
 
     columns: dict[Source, Any]
     count: int
+
+    def take(self, rows: np.ndarray) -> "Batch":
+        """The rows of these numbers."""
+        chosen = pyarrow().array(rows)
+        return Batch({name: array.take(chosen) for name, array in self.columns.items()}, len(rows))
+
+
+def texts_of(array: Any) -> tuple[list[str], np.ndarray]:
+    """The different texts of an array, and the place among them of each row's; null is the empty text."""
+    pa = pyarrow()
+    coded = array if pa.types.is_dictionary(array.type) else array.cast(pa.string()).dictionary_encode()
+    texts = ["" if text is None else str(text).strip() for text in coded.dictionary.to_pylist()]
+    codes = coded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+    return [*texts, ""], codes.astype(np.int64)
+
+
+def chosen_rows(batch: Batch, where: Mapping[str, tuple[str, ...]], unless: Mapping[str, tuple[str, ...]]) -> Batch:
+    """The rows whose texts are among those of `where`, in every column that it names, and in none among those of `unless`."""
+    if not where and not unless:
+        return batch
+    kept = np.ones(batch.count, np.bool_)
+    for rules, wanted in ((where, True), (unless, False)):
+        for name, values in rules.items():
+            texts, codes = texts_of(batch.columns[name])
+            kept &= (np.array([text in values for text in texts])[codes]) == wanted
+    return batch if kept.all() else batch.take(np.flatnonzero(kept))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +94,7 @@ class CsvTable:
                 include_columns=[str(place) for place in positions],
                 column_types={str(place): arrow_type(self.reads[name]) for name, place in self.wanted.items()},
                 null_values=list(self.rule.null),
+                decimal_point=self.rule.decimal,
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=True,
             ),
@@ -69,13 +105,18 @@ class CsvTable:
 
 def read_csv(stream: Stream, member: Member, rule: FileRule, reads: Mapping[Source, str], probe: Source | None) -> CsvTable | None:
     """Take a CSV file's header from the stream; None if no row follows. `probe` is a column of numbers, for files that may have none."""
-    lines = [_next_line(stream, member, number) for number in range(rule.skip)]
-    before = len(lines)
+    before = rule.skip
+    for number in range(rule.skip):
+        _next_line(stream, member, number)
     first = _next_line(stream, member, before)
+    if before == 0:
+        _check_mark(first, member)
+        first = first.removeprefix(BOM)
+    while first and not first.strip(b"\r\n"):
+        before += 1
+        first = _next_line(stream, member, before)
     if not stream.position:
         raise InvalidInput(Problem(member.label, "is empty: fetch it again, or leave it out"))
-    if before == 0:
-        first = first.removeprefix(BOM)
     if not first and not _has_more(stream):
         return None
     fields = _fields(first, rule)
@@ -91,12 +132,21 @@ def read_csv(stream: Stream, member: Member, rule: FileRule, reads: Mapping[Sour
     return CsvTable(rule=rule, names=names, wanted=wanted, reads=reads, lines_before=before + has_header)
 
 
+def _check_mark(first: bytes, member: Member) -> None:
+    """What isn't text of one byte a letter says so in its first bytes."""
+    if found := kind_of(first):
+        raise InvalidInput(Problem(member.label, f"isn't text, but {found}: unpack it first, or say file.format"))
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InvalidInput(Problem(member.label, "is UTF-16 text: say encoding = 'utf-16' under [file]"))
+
+
 def _next_line(stream: Stream, member: Member, number: int) -> bytes:
     """The next line with its end."""
-    head = b""
+    head, size = b"", HEAD_BYTES
     while True:
-        data = stream.read(HEAD_BYTES)
+        data = stream.read(size)
         head += data
+        size = len(head)  # twice as much each time, so that a long line isn't searched over and over
         found = LINE_END.search(head)
         if found and (found.end() < len(head) or found.group() != b"\r"):
             stream.push_back(head[found.end() :])
@@ -151,6 +201,7 @@ def resolve(names: tuple[str, ...], wanted: tuple[Source, ...], where: str) -> d
     """Where the columns lie that a mapping wants, by name or number; raises with all that aren't there."""
     places: dict[Source, int] = {}
     problems = []
+    bare = [name.strip() for name in names]
     for source in wanted:
         if isinstance(source, int):
             if 1 <= source <= len(names):
@@ -159,9 +210,15 @@ def resolve(names: tuple[str, ...], wanted: tuple[Source, ...], where: str) -> d
                 problems.append(Problem(where, f"has no column {source}; it has {len(names)}, counted from 1"))
         elif names.count(source) == 1:
             places[source] = names.index(source)
+        elif source not in names and bare.count(source) == 1:
+            places[source] = bare.index(source)
+        elif source in names:
+            at = [str(place + 1) for place, name in enumerate(names) if name == source]
+            problems.append(Problem(where, f"has more than one column {source!r}: give the number of the one meant, {' or '.join(at)}"))
         else:
-            told = "more than one column" if source in names else "no column"
-            problems.append(Problem(where, f"has {told} {source!r}; it has {', '.join(names[:40])}: is the mapping for other files?"))
+            problems.append(
+                Problem(where, f"has no column {source!r}; it has {', '.join(names[:40])[:SHOWN]}: is the mapping for other files?")
+            )
     if problems:
         raise InvalidInput(problems)
     return places
@@ -192,10 +249,10 @@ def read_parquet(member: Member, wanted: tuple[Source, ...]) -> Iterator[Batch]:
     pa = pyarrow()
     try:
         with pq.ParquetFile(member.path) as file:
-            places = resolve(tuple(file.schema_arrow.names), wanted, member.label)
-            names = [file.schema_arrow.names[place] for place in sorted(set(places.values()))]
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                yield _picked(batch, file.schema_arrow.names, places)
+            places = _typed_places(file.schema_arrow.names, wanted, member.label)
+            names = [file.schema_arrow.names[place] for place, _ in places.values()]
+            for batch in file.iter_batches(BATCH_ROWS, columns=sorted(set(names))):
+                yield _picked(batch, file.schema_arrow.names, places, member)
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(Problem(member.label, f"can't be read as Parquet ({error}): fetch it again; nothing was committed")) from error
 
@@ -205,25 +262,60 @@ def read_arrow(stream: Stream, member: Member, wanted: tuple[Source, ...]) -> It
     pa = pyarrow()
     try:
         start = stream.read(8)
-        if start.startswith(b"ARROW1") and not member.name:
+        if start.startswith(b"FEA1"):
+            raise InvalidInput(Problem(member.label, "is Feather of version 1: write it anew, as Feather 2 or Parquet"))
+        if start.startswith(b"ARROW1") and not stream.is_packed:
             with pa.memory_map(str(member.path)) as mapped, pa.ipc.open_file(mapped) as file:
-                places = resolve(tuple(file.schema.names), wanted, member.label)
+                places = _typed_places(file.schema.names, wanted, member.label)
                 for number in range(file.num_record_batches):
-                    yield from _pieces(file.get_batch(number), file.schema.names, places)
+                    yield from _pieces(file.get_batch(number), file.schema.names, places, member)
             return
+        if start.startswith(b"ARROW1"):
+            raise InvalidInput(Problem(member.label, "is an Arrow file within an archive, which can't be read in one go: unpack it first"))
         stream.push_back(start)
         with pa.ipc.open_stream(pa.PythonFile(stream, "r")) as reader:
-            places = resolve(tuple(reader.schema.names), wanted, member.label)
+            places = _typed_places(reader.schema.names, wanted, member.label)
             for batch in reader:
-                yield from _pieces(batch, reader.schema.names, places)
+                yield from _pieces(batch, reader.schema.names, places, member)
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(Problem(member.label, f"can't be read as Arrow ({error}): fetch it again; nothing was committed")) from error
 
 
-def _pieces(batch: Any, names: list[str], places: dict[Source, int]) -> Iterator[Batch]:
+def _typed_places(names: list[str], wanted: tuple[Source, ...], where: str) -> Places:
+    """Where the columns lie, and how to go on within one that has others inside it (`bids[0].price`)."""
+    paths: dict[Source, tuple[Source, str]] = {}
+    for source in wanted:
+        outer = next((match[1] for match in (NESTED.match(str(source)),) if match), "")
+        inside = isinstance(source, str) and source not in names and outer in names
+        paths[source] = (outer, str(source)[len(outer) :]) if inside else (source, "")
+    outers = resolve(tuple(names), tuple(dict.fromkeys(outer for outer, _ in paths.values())), where)
+    return {source: (outers[outer], path) for source, (outer, path) in paths.items()}
+
+
+def _inside(array: Any, path: str, where: str) -> Any:
+    """What lies within a column of structures or lists; null where a list is too short."""
+    import pyarrow.compute as pc
+
+    pa = pyarrow()
+    for index, field in STEP.findall(path):
+        if field and pa.types.is_struct(array.type) and array.type.get_field_index(field) >= 0:
+            array = pc.struct_field(array, field)
+        elif index and (pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or pa.types.is_fixed_size_list(array.type)):
+            one = pc.list_slice(array, int(index), int(index) + 1)
+            items = pc.list_flatten(one)
+            rows = np.full(len(one), -1, np.int64)
+            rows[np.asarray(pc.list_parent_indices(one))] = np.arange(len(items))
+            array = items.take(pa.array(rows, mask=rows < 0))
+        else:
+            raise InvalidInput(Problem(where, f"has no {path!r} within a column of {array.type}"))
+    return array
+
+
+def _pieces(batch: Any, names: list[str], places: Places, member: Member) -> Iterator[Batch]:
     for start in range(0, batch.num_rows, BATCH_ROWS):
-        yield _picked(batch.slice(start, BATCH_ROWS), names, places)
+        yield _picked(batch.slice(start, BATCH_ROWS), names, places, member)
 
 
-def _picked(batch: Any, names: list[str], places: dict[Source, int]) -> Batch:
-    return Batch({source: batch.column(names[place]) for source, place in places.items()}, batch.num_rows)
+def _picked(batch: Any, names: list[str], places: Places, member: Member) -> Batch:
+    chosen = {source: _inside(batch.column(names[place]), path, member.label) for source, (place, path) in places.items()}
+    return Batch(chosen, batch.num_rows)

@@ -11,10 +11,10 @@ import numpy as np
 from arraystore.arrow import pyarrow
 from arraystore.columns import Decimals, Labels
 from arraystore.errors import InvalidInput, Problem
+from arraystore.ingest.checks import Rule
 from arraystore.ingest.mapping import Source
-from arraystore.ingest.moments import moments
+from arraystore.ingest.moments import moments, plain
 from arraystore.ingest.names import Names, is_template
-from arraystore.ingest.rules import Rule
 from layouts.columns import INT64_MAX, Column, Kind
 from layouts.times import parse_time
 
@@ -43,10 +43,10 @@ def _value(rule: Rule, columns: Columns, names: Names, count: int, first_row: in
         numbers = np.arange(first_row + spec.row, first_row + spec.row + count)
         return numbers if column.kind is not Kind.TEXT else pyarrow().array(numbers).cast("string")
     if spec.tally is not None:
-        return sum(columns[source].is_valid().to_numpy(zero_copy_only=False).astype(np.int64) for source in rule.sources)
+        return sum(_with_nulls(columns[source], rule).is_valid().to_numpy(zero_copy_only=False).astype(np.int64) for source in rule.sources)
     if column.levels is not None:
         return np.stack([_level(rule, columns[source]) for source in rule.sources], axis=1)
-    array = _with_nulls(columns[rule.sources[0]], rule)
+    array = _with_nulls(_source(rule, columns, names, count), rule)
     if column.kind is Kind.TIME:
         return moments(rule, array, names)
     if spec.words:
@@ -54,8 +54,49 @@ def _value(rule: Rule, columns: Columns, names: Names, count: int, first_row: in
     if spec.sign:
         return signs(rule, array)
     if column.kind in (Kind.NUMBER, Kind.FLAGS, Kind.DECIMAL):
-        return numbers_of(rule, array)
+        return _filled(rule, numbers_of(rule, array))
     return array
+
+
+def _filled(rule: Rule, numbers: Any) -> Any:
+    """The numbers, what is null being what the rule says."""
+    import pyarrow.compute as pc
+
+    fill = rule.spec.fill
+    if fill is None:
+        return numbers
+    if isinstance(numbers, Decimals):
+        raise InvalidInput(Problem(rule.where, "fill isn't for decimals: leave it out"))
+    return np.ma.filled(numbers, fill) if isinstance(numbers, np.ndarray) else pc.fill_null(numbers, fill)
+
+
+def _source(rule: Rule, columns: Columns, names: Names, count: int) -> Any:
+    """What the rule reads: a column, or the texts of several joined."""
+    import pyarrow.compute as pc
+
+    pa, spec = pyarrow(), rule.spec
+    if not isinstance(spec.source, tuple) and not spec.pad:
+        array = columns[rule.sources[0]]
+        numbered = rule.column.kind in (Kind.TEXT, Kind.DICTIONARY) and pa.types.is_integer(array.type)
+        return array.cast(pa.string()) if numbered else array
+    parts = spec.source if isinstance(spec.source, tuple) else (rule.sources[0],)
+    texts = [
+        pa.array([names.fill(str(part), rule.where)] * count, pa.string()) if part not in rule.sources else _as_text(columns[part])
+        for part in parts
+    ]
+    if spec.pad:
+        texts[-1] = pc.utf8_lpad(texts[-1], spec.pad, "0")
+    return texts[0] if len(texts) == 1 else pc.binary_join_element_wise(*texts, spec.join)
+
+
+def _as_text(array: Any) -> Any:
+    """The texts of an array, without blanks around them."""
+    import pyarrow.compute as pc
+
+    pa = pyarrow()
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    return pc.utf8_trim_whitespace(array.cast(pa.string()))
 
 
 def constant(rule: Rule, names: Names, count: int) -> Any:
@@ -103,11 +144,12 @@ def words(rule: Rule, array: Any) -> Any:
     """What the words mean: labels, or numbers where they stand for numbers."""
     coded = encoded(array)
     labels = coded.dictionary.to_pylist()
-    if unknown := [label for label in labels if label is not None and label not in rule.spec.words]:
+    unknown = [label for label in labels if label is not None and label not in rule.spec.words]
+    if unknown and rule.spec.other is None:
         told = ", ".join(map(repr, rule.spec.words))
-        raise InvalidInput(Problem(rule.where, f"holds {unknown[0]!r}, where words has {told}: add it there if it is right"))
+        raise InvalidInput(Problem(rule.where, f"holds {unknown[0]!r}, where words has {told}: add it there if it is right, or say other"))
     codes, valid = _codes(coded)
-    meanings = [rule.spec.words[label] if label is not None else None for label in labels]
+    meanings = [rule.spec.words.get(label, rule.spec.other) if label is not None else None for label in labels]
     if rule.column.kind in (Kind.VOCABULARY, Kind.DICTIONARY, Kind.TEXT):
         return Labels(np.where(valid, codes, np.int32(-1)), tuple(str(meaning) for meaning in meanings))
     table = np.array([0 if meaning is None else meaning for meaning in meanings] or [0])
@@ -134,6 +176,7 @@ def signs(rule: Rule, array: Any) -> Labels:
     import pyarrow.compute as pc
 
     pa = pyarrow()
+    array = plain(rule, array)
     numbers = array.cast(pa.float64()) if not pa.types.is_floating(array.type) else array
     valid = numbers.is_valid().to_numpy(zero_copy_only=False)
     values = pc.fill_null(numbers, 0.0).to_numpy(zero_copy_only=False)
@@ -156,6 +199,7 @@ def numbers_of(rule: Rule, array: Any) -> Any:
     pa, column = pyarrow(), rule.column
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
+    array = plain(rule, array)
     if rule.scale is not None:
         result = scaled(column, array, rule.scale)
         if not rule.spec.absolute:
@@ -163,7 +207,9 @@ def numbers_of(rule: Rule, array: Any) -> Any:
         return Decimals(np.abs(result.mantissa), result.places, result.valid) if isinstance(result, Decimals) else np.abs(result)
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         wanted = pa.decimal128(38, column.places) if column.kind is Kind.DECIMAL else pa.type_for_alias(column.dtype)
-        array = pc.utf8_trim_whitespace(array).cast(wanted)
+        array = array.cast(wanted)
+    elif pa.types.is_decimal(array.type) and column.kind is Kind.NUMBER:
+        array = array.cast(pa.string()).cast(pa.type_for_alias(column.dtype))  # to the nearest value, which Arrow's own cast may miss
     return pc.abs_checked(array) if rule.spec.absolute else array
 
 

@@ -92,19 +92,35 @@ def test_tardis_trades(tmp_path: Path) -> None:
     assert (frame["side"].tolist(), frame["price"].tolist(), frame["trade_id"].tolist()) == ([-1, 0], [7170.0, 7169.5], ["T1", None])
 
 
-def test_a_tardis_file_under_another_name_needs_to_be_told_where_it_goes(tmp_path: Path) -> None:
-    path = written(tmp_path / "BTC-PERPETUAL.csv.gz", TRADES + "deribit,BTC-PERPETUAL,1577836800094000,1577836800102345,T1,sell,1,1\n")
-    with pytest.raises(arraystore.InvalidInput, match="its name isn't of the form"):
-        quality(tmp_path / "s", path, mapping="tardis-trades")
-    frame, _ = quality(tmp_path / "s", path, mapping="tardis-trades", into="canonical/deribit/trades/BTC-PERPETUAL")
-    assert frame.row_count == 1
+def test_a_tardis_file_goes_where_its_columns_say_whatever_it_is_called(tmp_path: Path) -> None:
+    path = written(tmp_path / "download.csv.gz", TRADES + "ftx,BTC/USD,1577836800094000,1577836800102345,T1,sell,1,1\n")
+    frame, address = quality(tmp_path / "s", path, mapping="tardis-trades")
+    assert (frame.row_count, address) == (1, "canonical/ftx/trades/BTC=2FUSD")
 
 
-def test_a_tardis_file_of_many_symbols_is_refused(tmp_path: Path) -> None:
-    text = TRADES + "deribit,A,1577836800094000,1577836800102345,1,sell,1,1\nderibit,B,1577836800094000,1577836800102345,2,buy,1,1\n"
-    path = written(tmp_path / "deribit_trades_2020-01-01_FUTURES.csv.gz", text)
-    with pytest.raises(arraystore.InvalidInput, match="line 3: column 'symbol': holds 'B' after 'A'"):
-        quality(tmp_path / "s", path, mapping="tardis-trades")
+SEVERAL = TRADES + "".join(
+    f"deribit,{symbol},1577836800094000,{1577836800102345 + n},{n},sell,{n},1\n" for n, symbol in enumerate("ABAACBA", 1)
+)
+
+
+def test_a_tardis_file_of_many_symbols_becomes_a_dataset_for_each(tmp_path: Path) -> None:
+    path = written(tmp_path / "deribit_trades_2020-01-01_FUTURES.csv.gz", SEVERAL)
+    store = arraystore.open_store(tmp_path / "s", role="data-quality", create=True)
+    report = arraystore.ingest(store, path, mapping="tardis-trades")
+    assert [(each.address[-1], each.rows, each.version) for each in report.files] == [("A", 4, 2), ("B", 2, 2), ("C", 1, 2)]
+    assert store.canonical["deribit/trades/A"].read()["price"].tolist() == [1, 3, 4, 7]
+    with pytest.raises(arraystore.AlreadyExists, match="was ingested into canonical/deribit/trades/A with this mapping"):
+        arraystore.ingest(store, path, mapping="tardis-trades")
+    assert {each.state for each in arraystore.ingest(store, path, mapping="tardis-trades", resume=True).files} == {"known"}
+
+
+def test_a_tardis_file_of_many_symbols_may_stay_together_or_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "deribit_trades_2020-01-01_FUTURES.csv.gz", SEVERAL)
+    with pytest.raises(arraystore.InvalidInput, match="line 3: column 'symbol': holds 'B' after 'A', and a dataset of one symbol is meant"):
+        quality(tmp_path / "s", path, mapping="tardis-trades", into="canonical/deribit/trades/X")
+    frame, address = quality(tmp_path / "s", path, mapping="tardis-trades", into="canonical/deribit/trades/_all")
+    assert address == "canonical/deribit/trades/=5Fall"
+    assert frame["instrument"].tolist() == list("ABAACBA")
 
 
 def test_tardis_quotes_with_an_empty_side(tmp_path: Path) -> None:
