@@ -5,11 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ARRAYSTORE = Path(sys.executable).with_name("arraystore")
 
 
-def test_the_command_is_installed_and_prints_one_document(store_root: Path) -> None:
-    done = subprocess.run([ARRAYSTORE, "ls", "--root", store_root, "--json"], check=False, capture_output=True, text=True)
+@pytest.mark.parametrize("command", [[ARRAYSTORE], [sys.executable, "-m", "arraystore"]], ids=["script", "module"])
+def test_the_command_is_installed_and_prints_one_document(store_root: Path, command: list[str | Path]) -> None:
+    done = subprocess.run([*command, "ls", "--root", store_root, "--json"], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(json.loads(done.stdout)["datasets"]) == 4
 

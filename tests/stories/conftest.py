@@ -21,8 +21,7 @@ def root(tmp_path: Path) -> Path:
 
 def program(name: str, *arguments: object) -> subprocess.Popen[str]:
     """A program in another process, `arraystore` or a module; what it prints can be read."""
-    start = [str(Path(sys.executable).with_name(name))] if name == "arraystore" else [sys.executable, "-m", name]
-    command = [*start, *map(str, arguments)]
+    command = [sys.executable, "-m", name, *map(str, arguments)]
     return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
 
 
