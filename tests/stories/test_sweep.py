@@ -60,7 +60,7 @@ def kill_some(surface: arraystore.ExperimentsSurface, running: list[subprocess.P
 @pytest.mark.parametrize(
     ("count", "runs", "kills", "seconds"),
     [
-        pytest.param(2, 10, 1, 0.1, id="small"),
+        pytest.param(2, 6, 1, 0.3, id="small"),
         pytest.param(16, 500, 40, 0.2, id="full", marks=[pytest.mark.slow, pytest.mark.timeout(1200)]),
     ],
 )
