@@ -52,9 +52,11 @@ from arraystore.ingest import FileReport, IngestReport, ingest, shipped_mappings
 from arraystore.lineage import Dependent
 from arraystore.lint import lint
 from arraystore.manifest import Manifest, Version
+from arraystore.mending import Mended, Restored
 from arraystore.quarantine import QuarantineSurface
 from arraystore.reconciliation import Reconciliation, reconcile
 from arraystore.recovery import Recovery
+from arraystore.repairing import Repaired
 from arraystore.roots import init_store
 from arraystore.runs import Run
 from arraystore.runtable import RunRow, RunTable
@@ -128,6 +130,7 @@ __all__ = [
     "Kind",
     "Labels",
     "Manifest",
+    "Mended",
     "NotFound",
     "Note",
     "Order",
@@ -143,6 +146,8 @@ __all__ = [
     "Receipt",
     "Reconciliation",
     "Recovery",
+    "Repaired",
+    "Restored",
     "Retry",
     "Role",
     "Run",

@@ -103,7 +103,7 @@ def copy_beside(name: str, source: Storage, target: Callable[[], Storage], *, tr
     """Bring what lies beside the classes and isn't in the target; objects there that differ are told, and stay."""
     count, problems = 0, []
     there: Storage | None = None
-    for key in sorted(objects_below(source)):
+    for key in sorted(key for key in objects_below(source) if not key.startswith("_")):  # what is folded from the others
         there = there or target()
         data = source.get(key)
         with suppress(NotFound):

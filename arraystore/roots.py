@@ -125,6 +125,22 @@ def check_class_root(storage: Storage, store: str, storage_class: StorageClass) 
         raise Corrupt(msg)
 
 
+def restore_class_root(storage: Storage, store: str, storage_class: StorageClass, *, trial: bool = False) -> bool:
+    """Write a class root's `zarr.json` again if it is missing or damaged; whether it was. One of another class or store stays."""
+    data = _encode(ClassAttributes(FORMAT, store, storage_class.value))
+    try:
+        decode_attributes(storage.get("zarr.json"), ClassAttributes, storage.url)
+    except NotFound:
+        if not trial:
+            storage.create("zarr.json", data)
+    except Corrupt:
+        if not trial:
+            storage.put("zarr.json", data, durable=True)
+    else:
+        return False
+    return True
+
+
 def class_url(root: str, location: str) -> str:
     """Where a class root lies: below the store's root, or wherever the map says."""
     if "://" in location or location.startswith("/"):

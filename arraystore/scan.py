@@ -208,19 +208,21 @@ def _look_at_each(log: History, versions: range, schemas: tuple[Schema, ...], na
     The break itself was told.
     """
     before: str | None = None
-    for version in versions:
+    expected = versions.start
+    for version in sorted(each for each in versions_in(log, "_log") if each in versions):
         where = key_of(log, version)
+        if version > max(expected, versions.start + 1):
+            tell(key_of(log, max(expected, versions.start + 1)), MISSING)
+        before = before if version == expected else None
+        expected = version + 1
         try:
             commit, _, digest, _ = log.record(version)
-        except NotFound:
-            before, problem = None, MISSING
         except ArrayStoreError as error:
-            before, problem = None, str(error)
-        else:
-            if before not in (None, commit.previous):
-                tell(where, f"follows {commit.previous}, where version {version - 1} is {before}")
-            before = digest
-            named.add_commit(commit, schemas)
+            before = None
+            if version != versions.start:
+                tell(where, str(error))
             continue
-        if version != versions.start:
-            tell(where, problem)
+        if before not in (None, commit.previous):
+            tell(where, f"follows {commit.previous}, where version {version - 1} is {before}")
+        before = digest
+        named.add_commit(commit, schemas)

@@ -151,6 +151,11 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             if self._readable(_key_of(path)):
                 yield Log(storage, path, self._class.value)
 
+    def log_at(self, path: str) -> Log:
+        """The log of a dataset, whether there is one or not; for whoever maintains this class."""
+        require(self._role, Action.MAINTAIN, self._class)
+        return Log(self._storage, path, self._class.value)
+
     def _parts(self, pattern: str | Sequence[str]) -> list[str]:
         """One pattern per part of a key."""
         template = KEY_TEMPLATES[self._class]

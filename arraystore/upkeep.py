@@ -8,10 +8,15 @@ from typing import Any
 
 from arraystore import arguments
 from arraystore.copying import BESIDE, Copied, Replica, copy_beside, copy_datasets
-from arraystore.errors import InvalidInput
+from arraystore.errors import InvalidInput, NotFound
+from arraystore.evidence import sha256_of
+from arraystore.findings import Finding
+from arraystore.mending import MISSING, Mended, Restored
 from arraystore.place import require
-from arraystore.roots import Opener, StoreAttributes
+from arraystore.repairing import Heads, Repaired, mend_class, mend_lineage, mend_tags
+from arraystore.roots import Opener, StoreAttributes, class_url, restore_class_root
 from arraystore.shipping import Shipped
+from arraystore.storage import MemoryStorage
 from arraystore.storage.base import Storage
 from arraystore.surface import Surface
 from arraystore.tags import Tags
@@ -69,6 +74,75 @@ class Upkeep(ABC):
             count, more = copy_beside(name, self._beside(name, create=False), partial(target.beside, name, create=True), trial=trial)
             others, problems = others + count, problems + more
         return Copied(target=target.url, store=self.attributes.store, datasets=tuple(datasets), others=others, problems=tuple(problems))
+
+    def repair(
+        self,
+        source: str | os.PathLike[str] | None = None,
+        patterns: Iterable[str] = (),
+        *,
+        trial: bool = False,
+        expect: Heads | None = None,
+        tell: Callable[[Mended], None] | None = None,
+    ) -> Repaired:
+        """Put back what is damaged or missing, from a copy of this store, and prove it by digest (role operations).
+
+        Reads every object that a kept version names. Whole objects are replaced, each durably and at once, and only those that aren't
+        what was written: nobody ever sees a change of a good one. It can stop at any moment and be run again. Rows of a segment of which
+        something was put back are decoded and compared with their logical digests. What can't be put back is told, and harms nothing else.
+
+        Parameters
+        ----------
+        source
+            Where the copy lies; None: make anew only what the log itself tells (checkpoints, manifests).
+        patterns
+            Only datasets that these name, or that lie below what they name.
+        trial
+            Write nothing, and tell what would be done.
+        expect
+            Digests of versions that are known to be right, by dataset, where this store and the copy differ in their newest.
+        """
+        self._require_all(Action.MAINTAIN)
+        wanted = patterns_of(patterns)
+        replica = None if source is None else Replica(os.fspath(source), self.attributes.store, self._opener)
+        found: list[Mended] = []
+        others: list[Restored] = []
+        lost: list[Finding] = []
+        checked = 0
+        for each in StorageClass:
+            made = self._class_roots_restored(each, trial=trial)
+            others += made
+            if made and trial:
+                continue  # there is nothing yet to look into
+            surface = self.surface(each)
+            inner = partial(matches, patterns=wanted)
+            for mended in mend_class(each, surface, replica, inner, trial=trial, expect=expect or {}):
+                checked += 1
+                if tell is not None:
+                    tell(mended)
+                if mended.restored or mended.lost or mended.versions:
+                    found.append(mended)
+        if replica is not None and not wanted:
+            for mend, name in ((mend_tags, "tags"), (mend_lineage, "lineage")):
+                put_back, gone = mend(self._beside(name, create=not trial), replica.beside(name), trial=trial)
+                others, lost = others + put_back, lost + gone
+        told = "" if replica is None else replica.url
+        return Repaired(
+            store=self.attributes.store, source=told, checked=checked, datasets=tuple(found), others=tuple(others), lost=tuple(lost)
+        )
+
+    def _class_roots_restored(self, storage_class: StorageClass, *, trial: bool) -> list[Restored]:
+        """The `zarr.json` of a class root can be told from the store's."""
+        location = self.attributes.roots.get(storage_class.value, storage_class.value)
+        try:
+            root = self._opener(class_url(self.url, location), create=not trial)
+        except NotFound:
+            root = MemoryStorage()
+        before = sha256_of(root, "zarr.json")
+        if not restore_class_root(root, self.attributes.store, storage_class, trial=trial):
+            return []
+        after = "" if trial else sha256_of(root, "zarr.json")
+        told = "it says what the store's own zarr.json says of the class"
+        return [Restored(where=f"{storage_class.value}/zarr.json", dataset="", proof=told, before=before or MISSING, sha256=after)]
 
     def _require_all(self, action: Action) -> None:
         for storage_class in StorageClass:

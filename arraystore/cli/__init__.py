@@ -13,6 +13,7 @@ from arraystore.cli.linting import lint
 from arraystore.cli.listing import ls
 from arraystore.cli.maintenance import compact
 from arraystore.cli.quarantine import quarantine
+from arraystore.cli.repairing import repair
 from arraystore.cli.rows import head
 from arraystore.cli.runs import runs
 from arraystore.cli.sessions import sessions
@@ -42,6 +43,7 @@ for _command in (
     verify,
     copy,
     lint,
+    repair,
     ingest,
     diff,
     withdraw,

@@ -10,6 +10,7 @@ import pytest
 import arraystore
 from arraystore import Column, Kind, Schema
 from arraystore.index import forget_indexes
+from arraystore.storage import MemoryStorage
 from arraystore.storage.base import Storage
 from tests.store.conftest import DAY, START, rows
 
@@ -56,12 +57,20 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def memory() -> str:
-    """The same in memory."""
+@pytest.fixture(scope="session")
+def filled() -> dict[str, bytes]:
     url = f"memory://{uuid.uuid4().hex}"
     fill(url)
-    return url
+    return contents(open_root(url))
+
+
+@pytest.fixture
+def memory(filled: dict[str, bytes]) -> str:
+    """The same in memory."""
+    storage = MemoryStorage(uuid.uuid4().hex)
+    for key, data in filled.items():
+        storage.create(key, data)
+    return storage.url
 
 
 @pytest.fixture(autouse=True)
