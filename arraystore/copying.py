@@ -8,6 +8,7 @@ import msgspec
 
 from arraystore.errors import AlreadyExists, ArrayStoreError, InvalidInput, NotFound
 from arraystore.findings import Finding
+from arraystore.lineage import PACKED
 from arraystore.log import Log
 from arraystore.roots import Opener, StoreAttributes, check_class_root, class_url, decode_attributes, init_store, locate
 from arraystore.shipping import Shipment, Shipped
@@ -103,7 +104,7 @@ def copy_beside(name: str, source: Storage, target: Callable[[], Storage], *, tr
     """Bring what lies beside the classes and isn't in the target; objects there that differ are told, and stay."""
     count, problems = 0, []
     there: Storage | None = None
-    for key in sorted(key for key in objects_below(source) if not key.startswith("_")):  # what is folded from the others
+    for key in sorted(key for key in objects_below(source) if not key.startswith(f"{PACKED}/")):  # what is folded from the others
         there = there or target()
         data = source.get(key)
         with suppress(NotFound):

@@ -6,13 +6,12 @@ from typing import Any
 
 import msgspec
 
-from arraystore.catalog import Catalog
+from arraystore.catalog import is_part
 from arraystore.copying import Replica, objects_below
 from arraystore.errors import AlreadyExists, ArrayStoreError
 from arraystore.evidence import get_if_readable, sha256_of
 from arraystore.findings import Finding
-from arraystore.journal import Journal
-from arraystore.lineage import Dependent
+from arraystore.lineage import PACKED, Dependent
 from arraystore.log import Log
 from arraystore.mending import MISSING, Mended, Mender, Restored
 from arraystore.record import decode_record
@@ -67,7 +66,11 @@ def mend_class(
 
 
 def _datasets_in(storage: Storage, storage_class: StorageClass) -> Iterator[str]:
-    yield from Catalog(storage, len(KEY_TEMPLATES[storage_class]), Journal(storage), keeps=False).with_log()
+    """Paths of the datasets that lie in a class root."""
+    above = [""]
+    for _ in KEY_TEMPLATES[storage_class]:
+        above = [f"{path}/{name}".lstrip("/") for path in above for name in storage.list(path).prefixes if is_part(name)]
+    return (path for path in above if "_log" in storage.list(path).prefixes)
 
 
 def mend_tags(here: Storage, there: Storage, *, trial: bool) -> tuple[list[Restored], list[Finding]]:
@@ -104,7 +107,7 @@ def mend_lineage(here: Storage, there: Storage, *, trial: bool) -> tuple[list[Re
     """Edges that are missing or damaged; what the copy hasn't got is made anew by `rebuild_lineage`."""
     restored, lost = [], []
     for key in sorted({*objects_below(here), *objects_below(there)}):
-        if key.startswith("_") or _is_edge(here, key):
+        if key.startswith(f"{PACKED}/") or _is_edge(here, key):
             continue
         if _is_edge(there, key):
             restored.append(_put_back(here, there, key, "lineage", "it is whole in the copy, and not here", trial=trial))

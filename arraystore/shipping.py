@@ -1,7 +1,7 @@
 """Brings a dataset's versions to another place as they are: first what a commit names, durable and proved by digest, then the commit."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from arraystore import checkpoint
+from arraystore.bulletin import Bulletin
 from arraystore.commit import ArtifactEntry, Commit, SegmentEntry
 from arraystore.errors import AlreadyExists, ArrayStoreError, Corrupt, NotFound
 from arraystore.fetch import DOCUMENT_BYTES, fetch, fetch_record
@@ -17,6 +18,7 @@ from arraystore.history import History
 from arraystore.index import check_entry, decode_index, index_key
 from arraystore.journal import Journal, mark_name
 from arraystore.log import Log
+from arraystore.notices import Notices
 from arraystore.pool import map_in_order
 from arraystore.record import decode_record
 from arraystore.scan import Named, Step, key_of, steps, versions_in
@@ -232,7 +234,7 @@ class Shipment:
             if group[0].base is not None:
                 floor = fetch_record(self.source.storage, f"{self.source.prefix}/_log/floor")
                 self.target.storage.put(f"{self.target.prefix}/_log/floor", floor, durable=True)
-            self._publish([load.step.commit for load in group if load.step.commit is not None])
+            self._publish(load.step for load in group)
         self._done = replace(
             self._done,
             version=group[-1].step.state.version,
@@ -270,19 +272,21 @@ class Shipment:
         except AlreadyExists:  # an earlier attempt's, which may be torn, and needn't be durable
             self.target.storage.put(part.key, pieces(), durable=True)
 
-    def _publish(self, commits: list[Commit]) -> None:
+    def _publish(self, steps: Iterable[Step]) -> None:
         storage, path = self.target.storage, self.target.prefix
         journal = Journal(storage)
-        journal.mark(path)
-        if any(commit.state == "deleted" for commit in commits):
-            with suppress(AlreadyExists):
-                storage.create(f"_deleted/{mark_name(path)}", path.encode())
-        for commit in commits:
-            data, found, _ = commit_bytes(self.source, commit.version)
-            if found != commit:
-                raise Corrupt(f"{key_of(self.source, commit.version)}: changed while it was copied")
+        notices = Notices(str(self.target.storage_class), journal, Bulletin(storage, journal), None)
+        for step in steps:
+            commit, key = step.commit, key_of(self.source, step.state.version)
+            data, found, digest = commit_bytes(self.source, step.state.version)
+            if commit is None or digest != step.state.digest:
+                raise Corrupt(f"{key}: changed while it was copied")
+            notices.before(path, found)
+            if commit.state == "deleted":
+                with suppress(AlreadyExists):
+                    storage.create(f"_deleted/{mark_name(path)}", path.encode())
             self._create(key_of(self.target, commit.version), data)
-        journal.mark(path)
+            notices.after(path, found, step.state)
 
 
 class _Checkpoints:

@@ -29,7 +29,7 @@ def place() -> str:
 
 def kept(url: str) -> dict[str, bytes]:
     """What a store holds, without hints, marks and locks."""
-    hints = ("_journal", "_catalog", "_deleted", "latest", "alive", "lock", "_lock", "_packed")
+    hints = ("_journal", "_catalog", "_deleted", "latest", "alive", "lock", "_lock", "packed")
     return {key: data for key, data in contents(open_root(url)).items() if key != "zarr.json" and not set(key.split("/")) & set(hints)}
 
 
