@@ -17,6 +17,7 @@ from arraystore.testing import generate
 from layouts.deviations import STORE_RULES
 from layouts.windowlint import WindowFacts, label_deviations, length_deviations, unfinished_deviations, window_deviations
 from tests.cli.conftest import build
+from tests.conftest import PROJECT
 from tests.lint.conftest import KEY, SCHEMA, SECOND, START, edit, rows, store_as
 from tests.sessions.conftest import fills
 
@@ -234,6 +235,12 @@ def test_real_quotes_are_as_the_layout_says(tmp_path: Path, shared_data: Path) -
     arraystore.ingest(store, files, mapping="oanda-xauusd", completeness="complete")
     assert store.lint() == []
     assert [each for path in (tmp_path / "store").glob("canonical/*/*/*/20*/*") for each in arraystore.lint(path)] == []
+
+
+@pytest.mark.parametrize("golden", sorted((PROJECT / "tests" / "format").glob("golden-*")), ids=lambda path: path.name)
+def test_stores_of_before_are_as_the_layout_says(golden: Path) -> None:
+    """They have windows that were left open, and segments of before their schema grew."""
+    assert {each.severity for each in arraystore.lint(golden / "store")} <= {arraystore.Severity.ADVICE}
 
 
 def test_locks_and_live_sessions_leave_nothing_to_tell(tmp_path: Path) -> None:

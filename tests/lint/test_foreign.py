@@ -96,6 +96,18 @@ def test_the_advice_helps(tmp_path: Path) -> None:
     assert store.lint() == []
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_real_quotes_that_xarray_wrote_are_told_what_would_have_to_change(tmp_path: Path, shared_data: Path) -> None:
+    store = store_as(tmp_path / "store")
+    arraystore.ingest(store, shared_data / "oanda-xauusd" / "20140504_quote.zip", mapping="oanda-xauusd")
+    (key,) = store.canonical.find()
+    store.canonical[key].read().to_xarray().to_zarr(tmp_path / "quotes.zarr", zarr_format=3)
+    found = arraystore.lint(tmp_path / "quotes.zarr")
+    told = {(each.place.rpartition("/")[2], each.rule) for each in found}
+    assert told >= {("quotes.zarr", "consolidated"), ("bid_price", "checksum"), ("bid_price", "unsharded"), ("bid_price", "codec")}
+    assert not {rule for _, rule in told} & {"axis", "rows", "name", "dimensions", "data-type", "chunks-missing", "stray"}
+
+
 # --- what means harm ---------------------------------------------------------------------------------------------
 
 HUGE = "x" * 200_000
