@@ -34,6 +34,7 @@ from arraystore.upkeep import Upkeep
 from arraystore.view import DatasetView
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.deviations import Deviation
+from layouts.naming import KEY_TEMPLATES
 
 SURFACES: Mapping[StorageClass, type[Surface]] = {
     StorageClass.QUARANTINE: QuarantineSurface,
@@ -216,6 +217,16 @@ class Store(Upkeep):
         Role operations. `dry_run` only plans; the other options are those of `Dataset.compact`.
         """
         return on_each(self.surface, self.role, patterns, Action.MAINTAIN, lambda dataset: dataset.compact(dry_run=dry_run, **options))
+
+    def find(self, *, venue: str | None = None, **sought: Any) -> list[tuple[str, tuple[str, ...]]]:
+        """Class and key of the datasets that match, in all classes that this role may read (for `venue`: whose keys tell one).
+
+        `sought` is what `Surface.find` takes: `schema`, `start`, `end`, `complete`, `reconcile`.
+        """
+        classes = [
+            each for each in StorageClass if _allowed(self.role, Action.READ, each) and (venue is None or "venue" in KEY_TEMPLATES[each])
+        ]
+        return [(each.value, key) for each in classes for key in self.surface(each).find(venue=venue, **sought)]
 
     def lint(self) -> list[Deviation]:
         """What isn't as the layout says in all classes that this role may read, and beside them; see `Dataset.lint`."""

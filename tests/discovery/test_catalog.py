@@ -68,6 +68,9 @@ def test_datasets_are_found_by_venue_where_keys_tell_one(root: Path) -> None:
     assert analysis.canonical.find("ven*/*/*", venue="a venue*") == []
     assert analysis.canonical.find(venue="a venue*", schema="trades") == [("a venue*", "feed-0", "X")]
     assert analysis.derived.find(venue="other") == [("bars", "1m", "other", "X")]
+    assert analysis.find(venue="other") == [("derived", ("bars", "1m", "other", "X"))]
+    assert analysis.find(schema="bars") == [("derived", ("bars", "1m", venue, "X")) for venue in ("other", "venue")]
+    assert len(analysis.find()) == 6
     with pytest.raises(arraystore.InvalidInput, match="tell no venue"):
         analysis.experiments.find(venue="venue")
     tagged = quality.tag("t", [quality.canonical["venue", "feed-0", "X000"].pin(), quality.canonical[("a venue*", "feed-0", "X")].pin()])
