@@ -7,6 +7,7 @@ from collections.abc import Mapping as AnyMapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from arraystore.errors import AlreadyExists, ArrayStoreError, FixTheCall, Invali
 from arraystore.ingest.divide import Destination, Progress
 from arraystore.ingest.mapping import Mapping, load_mapping
 from arraystore.ingest.names import names_of
-from arraystore.ingest.reading import Part, Portions, members, read_rows
+from arraystore.ingest.portions import Portions, SeveralError, beginning, in_turn, only
+from arraystore.ingest.reading import Part, members, read_rows
 from arraystore.ingest.reports import FileReport, IngestReport, failure_of
 from arraystore.ingest.rules import with_parameters
 from arraystore.ingest.sources import digest_of
@@ -135,10 +137,6 @@ class _Seen:
         self.windows |= {window.name for window, _ in cut_by_window(schema, rows.arrays[schema.axis])}
 
 
-class _SeveralError(Exception):
-    """Rows of a second dataset came, where it looked as if a file had those of one."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
     """One call of `ingest`."""
@@ -216,7 +214,7 @@ class _Run:
             return self._checked(job, self._rows(job, progress), progress)
         try:
             return self._streamed(job, progress, earlier)
-        except _SeveralError:
+        except SeveralError:
             progress = Progress()
             return self._spooled(job, progress, earlier)
 
@@ -260,15 +258,15 @@ class _Run:
     def _streamed(self, job: _Job, progress: Progress, earlier: list[threading.Event]) -> tuple[FileReport, ...]:
         """The rows of one dataset, written as they are read; raises if there are others."""
         portions = self._rows(job, progress)
-        first = next(((destination, rows) for destination, rows in portions if rows.count), None)
-        if first is None:
+        held = beginning(portions)
+        if not held:
             return (self._empty(job, progress),)
-        destination = first[0]
+        destination = held[0][0]
         if job.may_be_many and self._known(job, destination) is not None:
-            raise _SeveralError  # which the next of its datasets may not know yet
-        report = self._committed(job, destination, _only(destination, first[1], portions), earlier)
+            raise SeveralError  # which the next of its datasets may not know yet
+        report = self._committed(job, destination, only(destination, chain(held, portions)), earlier)
         if job.may_be_many and report.state == "known":
-            raise _SeveralError
+            raise SeveralError
         return (replace(report, left_out=progress.left_out),)
 
     def _spooled(self, job: _Job, progress: Progress, earlier: list[threading.Event]) -> tuple[FileReport, ...]:
@@ -305,7 +303,7 @@ class _Run:
         source = {"file": name, "sha256": job.sha256, "mapping": self.target.name, "mapping_sha256": mapping.digest}
         try:
             receipt = self.target.made(converter.names).append_stream(
-                _in_turn(rows, earlier if converter.schema.order is Order.ARRIVAL else []),
+                in_turn(rows, earlier if converter.schema.order is Order.ARRIVAL else []),
                 token=job.token,
                 sort=converter.sort,
                 piece_bytes=PIECE_BYTES,
@@ -361,22 +359,6 @@ class _Run:
             kept = dataset.refresh().artifacts().get(name)
             if kept is None or kept.sha256 != job.sha256:
                 dataset.add_file(job.path, name)
-
-
-def _only(destination: Destination, first: Rows, portions: Portions) -> Iterator[Rows]:
-    """The rows, which all go to one dataset; raises where they don't."""
-    yield first
-    for other, rows in portions:
-        if other.address != destination.address and rows.count:
-            raise _SeveralError
-        yield rows
-
-
-def _in_turn(rows: Iterator[Rows], earlier: list[threading.Event]) -> Iterator[Rows]:
-    """The rows; the last is followed by its commit, so the end waits until the files before are done with (all of them were begun)."""
-    yield from rows
-    for end in earlier:
-        end.wait()
 
 
 def _unchanged(portions: Portions, job: _Job) -> Portions:

@@ -7,14 +7,12 @@ from typing import Any
 
 from arraystore.arrow import pyarrow
 from arraystore.errors import InvalidInput, Problem
-from arraystore.ingest.divide import Destination, Divider, Progress
+from arraystore.ingest.divide import Divider, Progress
 from arraystore.ingest.locate import locate
 from arraystore.ingest.mapping import Mapping
+from arraystore.ingest.portions import Portions
 from arraystore.ingest.sources import Member, Stream, members_of, opened
 from arraystore.ingest.tables import Batch, CsvTable, read_arrow, read_csv, read_parquet
-from arraystore.rows import Rows
-
-type Portions = Iterator[tuple[Destination, Rows]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,6 +136,9 @@ def _level(rule: Rule, array: Any) -> np.ndarray:
     if isinstance(numbers, np.ndarray):
         return numbers
     fill = rule.spec.fill if rule.spec.fill is not None else np.nan if rule.column.dtype.startswith("float") else 0
+    if isinstance(fill, float) and pyarrow().types.is_integer(numbers.type):
+        numbers = numbers.cast("float64") if numbers.null_count else numbers
+        fill = fill if numbers.null_count else 0
     result: np.ndarray = pc.fill_null(numbers, fill).to_numpy(zero_copy_only=False)
     return result
 
