@@ -88,7 +88,11 @@ def main(what: str, root: str, size: str) -> None:
     before, began = peak_bytes(), time.perf_counter()
     next(steps, None)
     seconds = time.perf_counter() - began
-    told = {"MB_per_second": round(int(size) / seconds / 1e6), "peak_growth_MiB": (peak_bytes() - before) / MIB}
+    told = {
+        "MB_per_second": round(int(size) / seconds / 1e6),
+        "peak_MiB": peak_bytes() // MIB,
+        "peak_growth_MiB": (peak_bytes() - before) / MIB,
+    }
     sys.stdout.write(json.dumps(told) + "\n")
 
 
