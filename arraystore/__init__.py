@@ -16,6 +16,7 @@ from arraystore.ancestry import Ancestor, Stale
 from arraystore.appender import Appender, Committed, SessionAppender
 from arraystore.appendqueue import Unacknowledged
 from arraystore.artifacts import Artifact
+from arraystore.auditing import Anchor, Audit, Audited, Head, Heads, Written
 from arraystore.cases import Note, QuarantineCase
 from arraystore.changes import Change, Changes
 from arraystore.columns import Decimals, Labels, Ragged
@@ -94,10 +95,13 @@ __all__ = [
     "Action",
     "AlreadyExists",
     "Ancestor",
+    "Anchor",
     "Appender",
     "ArrayStoreError",
     "Artifact",
     "ArtifactEntry",
+    "Audit",
+    "Audited",
     "Change",
     "Changes",
     "ClassSummary",
@@ -124,6 +128,8 @@ __all__ = [
     "FixTheCall",
     "Follower",
     "Frame",
+    "Head",
+    "Heads",
     "IngestReport",
     "Instrument",
     "InvalidInput",
@@ -176,6 +182,7 @@ __all__ = [
     "WindowClosed",
     "WindowDiff",
     "WindowLength",
+    "Written",
     "ingest",
     "init_store",
     "lint",

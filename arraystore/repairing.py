@@ -21,7 +21,7 @@ from arraystore.tags import Tag, Tags
 from layouts.classes import StorageClass
 from layouts.naming import KEY_TEMPLATES
 
-type Heads = Mapping[str, Mapping[int, str]]
+type KnownHeads = Mapping[str, Mapping[int, str]]
 """Digests of versions that are known to be right, by dataset."""
 
 
@@ -52,12 +52,18 @@ class Repaired(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mend_class(
-    storage_class: StorageClass, surface: Surface, replica: Replica | None, wanted: Callable[[str], bool], *, trial: bool, expect: Heads
+    storage_class: StorageClass,
+    surface: Surface,
+    replica: Replica | None,
+    wanted: Callable[[str], bool],
+    *,
+    trial: bool,
+    expect: KnownHeads,
 ) -> Iterator[Mended]:
     """Repair every wanted dataset of a class that is here or in the copy; what there was nothing to do for comes back empty."""
     there = None if replica is None else replica.class_root(storage_class)
     mine = {log.prefix: log for log in surface.logs()}
-    copied = set() if there is None else set(_datasets_in(there, storage_class))
+    copied = set() if there is None else set(datasets_in(there, storage_class))
     for path in sorted({*mine, *copied}):
         address = f"{storage_class.value}/{path}"
         if wanted(address):
@@ -65,7 +71,7 @@ def mend_class(
             yield Mender(mine.get(path) or surface.log_at(path), source, trial, expect.get(address, {})).run()
 
 
-def _datasets_in(storage: Storage, storage_class: StorageClass) -> Iterator[str]:
+def datasets_in(storage: Storage, storage_class: StorageClass) -> Iterator[str]:
     """Paths of the datasets that lie in a class root."""
     above = [""]
     for _ in KEY_TEMPLATES[storage_class]:

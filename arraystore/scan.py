@@ -20,6 +20,9 @@ from layouts.schema import Schema
 type Tell = Callable[[str, str], None]
 """Takes an object's path and what is wrong with it."""
 
+type See = Callable[[Commit, str], None]
+"""Takes a commit and its digest."""
+
 
 MISSING = "the commit is missing, though a later one is there: restore it from a replica"
 
@@ -116,24 +119,28 @@ def newest_by_listing(log: History) -> int:
     return max(versions_in(log, "_log"), default=0)
 
 
-def scan(log: History, until: int, head: State | None, tell: Tell, *, deep: bool) -> Named:
+def scan(log: History, until: int, head: State | None, tell: Tell, *, deep: bool, see: See | None = None) -> Named:
     """Fold the log up to version `until`, comparing with each checkpoint on the way, and collect what it names.
 
     What is wrong is told, and doesn't end it: behind a break, each commit is looked at by itself, and `head` (the state that a reader
-    has at `until`, if any) tells what it names. `deep` decodes the rows that commits hold, too. Cost: what there is, once.
+    has at `until`, if any) tells what it names. `deep` decodes the rows that commits hold, too; `see` is given each commit that can be
+    read, and its digest. Cost: what there is, once.
     """
     named = Named()
+    see = see or _pass_over
     stand = _Checkpoints(log, named, tell)
     last: State | None = None
     try:
         for step in steps(log, until, stand):
             last = step.state
             named.add(step)
+            if step.commit is not None:
+                see(step.commit, step.state.digest)
             if deep and step.commit is not None:
                 _check_tails(log, step, tell)
     except ArrayStoreError as error:
         tell(log.prefix if last is None else key_of(log, last.version + 1), str(error))
-        _look_at_each(log, range(last.version + 1 if last else oldest(log), until + 1), last.schemas if last else (), named, tell)
+        _look_at_each(log, range(last.version + 1 if last else oldest(log), until + 1), last.schemas if last else (), named, tell, see)
         if head is not None:
             named.add(Step(None, memoryview(b""), head))
         return named
@@ -150,6 +157,7 @@ class _Checkpoints:
     named: Named
     tell: Tell
     versions: set[int] = field(init=False)
+    looked: dict[str, bool] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.versions = versions_in(self.log, "_checkpoints")
@@ -171,8 +179,9 @@ class _Checkpoints:
             return state
         self.named.checkpoints.add(state.version)
         self.named.manifests |= set(map(found.table.digest, found.table.names()))
-        damaged = [name for name, manifest in manifests.items() if not self._is_whole(name, manifest)]
-        return state if damaged else found
+        for name in manifests.keys() - self.looked.keys():
+            self.looked[name] = self._is_whole(name, manifests[name])
+        return found if all(map(self.looked.__getitem__, manifests)) else state
 
     def _is_whole(self, digest: str, manifest: bytes) -> bool:
         where = f"{self.log.prefix}/_manifests/{digest}"
@@ -185,6 +194,10 @@ class _Checkpoints:
         except ArrayStoreError as error:
             self.tell(where, str(error))
         return False
+
+
+def _pass_over(commit: Commit, digest: str) -> None:
+    del commit, digest
 
 
 def _check_tails(log: History, step: Step, tell: Tell) -> None:
@@ -202,7 +215,7 @@ def _check_tails(log: History, step: Step, tell: Tell) -> None:
                 tell(where, f"{error} (window {change.window})")
 
 
-def _look_at_each(log: History, versions: range, schemas: tuple[Schema, ...], named: Named, tell: Tell) -> None:
+def _look_at_each(log: History, versions: range, schemas: tuple[Schema, ...], named: Named, tell: Tell, see: See) -> None:
     """Behind a break: each commit by itself, whether the next one names it, and what it adds under a schema known before the break.
 
     The break itself was told.
@@ -226,3 +239,4 @@ def _look_at_each(log: History, versions: range, schemas: tuple[Schema, ...], na
             tell(where, f"follows {commit.previous}, where version {version - 1} is {before}")
         before = digest
         named.add_commit(commit, schemas)
+        see(commit, digest)

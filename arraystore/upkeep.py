@@ -2,25 +2,31 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from arraystore import arguments
+from arraystore.auditing import Anchor, Audit, Head, Heads, anchor_of, audit_logs, head_of, heads_of
 from arraystore.copying import BESIDE, Copied, Replica, copy_beside, copy_datasets
-from arraystore.errors import InvalidInput, NotFound
+from arraystore.errors import ArrayStoreError, InvalidInput, NotFound
 from arraystore.evidence import sha256_of
 from arraystore.findings import Finding
+from arraystore.log import Log
 from arraystore.mending import MISSING, Mended, Restored
 from arraystore.place import require
-from arraystore.repairing import Heads, Repaired, mend_class, mend_lineage, mend_tags
+from arraystore.repairing import KnownHeads, Repaired, datasets_in, mend_class, mend_lineage, mend_tags
 from arraystore.roots import Opener, StoreAttributes, class_url, restore_class_root
 from arraystore.shipping import Shipped
 from arraystore.storage import MemoryStorage
 from arraystore.storage.base import Storage
 from arraystore.surface import Surface
 from arraystore.tags import Tags
-from arraystore.verification import Scope, Verification, Verifier, matches
+from arraystore.verification import Scope, Verification, Verifier, matches, tag_findings
 from layouts.classes import Action, Role, StorageClass, may
 
 
@@ -81,7 +87,7 @@ class Upkeep(ABC):
         patterns: Iterable[str] = (),
         *,
         trial: bool = False,
-        expect: Heads | None = None,
+        expect: KnownHeads | None = None,
         tell: Callable[[Mended], None] | None = None,
     ) -> Repaired:
         """Put back what is damaged or missing, from a copy of this store, and prove it by digest (role operations).
@@ -129,6 +135,67 @@ class Upkeep(ABC):
         return Repaired(
             store=self.attributes.store, source=told, checked=checked, datasets=tuple(found), others=tuple(others), lost=tuple(lost)
         )
+
+    def heads(self, patterns: Iterable[str] = ()) -> Heads:
+        """The newest version of every dataset that this role may read, deleted ones', too: keep it elsewhere, for `audit(expect=…)`."""
+        wanted = patterns_of(patterns)
+        found = [head_of(log) for log in self._logs() if matches(f"{log.storage_class}/{log.prefix}", wanted)]
+        return heads_of(self.attributes.store, [head for head in found if head is not None])
+
+    def audit(
+        self,
+        patterns: Iterable[str] = (),
+        *,
+        expect: Iterable[Heads | Head] = (),
+        copies: Iterable[str | os.PathLike[str]] = (),
+    ) -> Audit:
+        """Who wrote what, when, from where, in order; whether each chain of commits is whole, and holds to what is known of it elsewhere.
+
+        Anchors are the versions in `expect`, the newest ones of `copies`, the pins of tags, and those in commits of the datasets that are
+        read. Relative to an anchored version every edit, removal, reordering or forgery of it or of earlier ones is found; of versions
+        after the last anchor only what breaks the chain. Reads logs and checkpoints, but no rows: that is `verify(deep=True)`.
+        """
+        wanted = patterns_of(patterns)
+        tags = Tags(partial(self._beside, "tags"))
+        anchors: list[Anchor] = []
+        for given in expect:
+            listed = given.heads if isinstance(given, Heads) else (given,)
+            anchors += [Anchor(kind="head", source="expected", **msgspec.structs.asdict(head)) for head in listed]
+        for url in copies:
+            anchors += self._anchors_of_copy(os.fspath(url))
+        found = tag_findings(tags)
+        for name in tags.names():
+            for version in tags.versions(name):
+                with suppress(ArrayStoreError):  # what is wrong with it is found already
+                    anchors += [anchor_of(pin, "tag", f"{name} version {version}") for pin in tags.get(name, version).pins]
+        classes = {each.value for each in self._readable()}
+        audit = audit_logs(
+            self.attributes.store,
+            self._logs(),
+            anchors,
+            partial(matches, patterns=wanted),
+            lambda address: address.partition("/")[0] in classes,
+        )
+        return replace(audit, findings=(*audit.findings, *found))
+
+    def _anchors_of_copy(self, url: str) -> Iterator[Anchor]:
+        replica = Replica(url, self.attributes.store, self._opener)
+        for each in self._readable():
+            root = replica.class_root(each)
+            for path in datasets_in(root, each):
+                try:
+                    head = head_of(Log(root, path, each.value))
+                except ArrayStoreError:
+                    continue  # a copy's damage says nothing of this store
+                if head is not None:
+                    yield Anchor(kind="copy", source=replica.url, **msgspec.structs.asdict(head))
+
+    def _readable(self) -> list[StorageClass]:
+        return [each for each in StorageClass if may(self.role, each, Action.READ)]
+
+    def _logs(self) -> Iterator[Log]:
+        for each in self._readable():
+            yield from self.surface(each).logs()
 
     def _class_roots_restored(self, storage_class: StorageClass, *, trial: bool) -> list[Restored]:
         """The `zarr.json` of a class root can be told from the store's."""

@@ -3,6 +3,7 @@
 import click
 
 from arraystore.cli.ancestry import changes, dependents, impact, lineage, resolve, tag
+from arraystore.cli.auditing import audit
 from arraystore.cli.checking import verify
 from arraystore.cli.command import Group
 from arraystore.cli.copying import copy
@@ -44,6 +45,7 @@ for _command in (
     copy,
     lint,
     repair,
+    audit,
     ingest,
     diff,
     withdraw,
