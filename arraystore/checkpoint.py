@@ -155,6 +155,12 @@ def load_manifest(storage: Storage, prefix: str, dataset: str, window: str, dige
     return state
 
 
+def manifest_version(storage: Storage, prefix: str, digest: str) -> int:
+    """The version that a manifest is of, whatever window and dataset it belongs to."""
+    where = f"{prefix}/_manifests/{digest}"
+    return decode_record("manifest", fetch_record(storage, where), ManifestRecord, where)[0].version
+
+
 def manifest_record(dataset: str, state: WindowState) -> tuple[bytes, str]:
     """A window's manifest as bytes, and its digest."""
     record = ManifestRecord(

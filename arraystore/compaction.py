@@ -141,16 +141,18 @@ class Compactor:
         state = self._newest()
         return Compaction(version=None, runs=plan_compaction(state, self._named(state, windows), self._rule))
 
-    def compact(self, windows: Iterable[str] | None) -> Compaction:
-        """Compact windows (None: all), in one commit or several; each is durable before the next begins."""
-        state = self._newest()
-        version: int | None = None
+    def compact(self, windows: Iterable[str] | None) -> tuple[Compaction, State]:
+        """Compact windows (None: all), in one commit or several; each is durable before the next begins, and stays if that fails.
+
+        The newest state that was seen comes back too.
+        """
+        first = state = self._newest()
         done: list[CompactionRun] = []
-        for names in _groups(state, self._named(state, windows), self._rule):
-            made, runs = self._carry_out(names)
-            version = version if made is None else made
+        for names in _groups(first, self._named(first, windows), self._rule):
+            after, runs = self._carry_out(names)
+            state = after or state
             done += runs
-        return Compaction(version=version, runs=tuple(done))
+        return Compaction(version=state.version if done else None, runs=tuple(done)), state
 
     def _newest(self) -> State:
         state = self._log.head()
@@ -164,17 +166,17 @@ class Compactor:
     def _named(self, state: State, windows: Iterable[str] | None) -> list[str]:
         return list(state.window_names() if windows is None else windows)
 
-    def _carry_out(self, names: Sequence[str]) -> tuple[int | None, list[CompactionRun]]:
+    def _carry_out(self, names: Sequence[str]) -> tuple[State | None, list[CompactionRun]]:
         """Compact these windows in one commit; in more where other writers are at them too."""
         done: list[CompactionRun] = []
         written: dict[tuple[object, ...], SegmentEntry] = {}
-        version: int | None = None
+        made: State | None = None
         for attempt in range(ATTEMPTS):
             with self._log.lock() if (locked := attempt >= ATTEMPTS_BEFORE_LOCKING) else nullcontext():
                 state = self._newest()
                 runs = [run for run in plan_compaction(state, names, self._rule) if not _follows(run, done)]
                 if not runs:
-                    return version, done
+                    return made, done
                 self._write(state, runs, written)
                 try:
                     after, published = self._publish(runs, written, locked=locked)
@@ -182,10 +184,10 @@ class Compactor:
                     written.clear()  # suspended past a floor: they may be gone, and are written again under new names
                     continue
             if published:
-                version = after.version
+                made = after
                 done += published
             if len(published) == len(runs):
-                return version, done
+                return made, done
         msg = f"{self._log.prefix}: other writers changed the same windows {ATTEMPTS} times in a row; try again"
         raise Conflict(msg)
 

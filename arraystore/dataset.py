@@ -6,11 +6,12 @@ from typing import Any
 from arraystore import arguments
 from arraystore.adding import Adding, Receipt
 from arraystore.arguments import IntervalLike, TimeLike
-from arraystore.artifacts import ArtifactSource, open_source, write_artifact
+from arraystore.artifacts import ArtifactSource
 from arraystore.commit import ArtifactEntry, Pin
 from arraystore.compaction import Compaction, CompactionRule, Compactor
-from arraystore.draft import Draft, draft_commit
+from arraystore.draft import Draft
 from arraystore.evolution import evolve_draft
+from arraystore.filing import keep_file
 from arraystore.state import State
 from arraystore.writer import WITHDRAWN, Request, Writer
 from layouts.chunking import SEGMENT_ROWS
@@ -131,22 +132,15 @@ class Dataset(Adding):
         pins = arguments.inputs(inputs)
         if media_type is not None:
             arguments.text(media_type, "media_type", empty=False)
-        writer = Writer(self._log, self.uuid)
-        with open_source(file, name) as (stream, known_as):
-            state = self._log.head()
-            writer.refuse_another(state)
-            self._refuse_sealed(state)
-            self._check_pins(pins)
-            with self._log.storage.batch() as batch:
-                entry = write_artifact(batch, self._place.path, state.version, stream, known_as, media_type)
-
-        def decide(state: State) -> Draft:
-            writer.refuse_another(state)
-            self._refuse_sealed(state)
-            return Draft(draft_commit("artifact", self._place.role.value, artifacts=(entry,), inputs=pins))
-
-        self._move(self._log.publish(decide))
+        self._check_pins(pins)
+        entry, state = keep_file(self._log, self._place.role.value, file, name, media_type, inputs=pins, check=self._refuse_closed)
+        self._move(state)
+        self._recheck(pins, state)
         return entry
+
+    def _refuse_closed(self, state: State) -> None:
+        Writer(self._log, self.uuid).refuse_another(state)
+        self._refuse_sealed(state)
 
     def compact(
         self,
@@ -182,7 +176,6 @@ class Dataset(Adding):
         compactor = Compactor(self._log, self.uuid, self.role, rule, arguments.threads(threads))
         if dry_run:
             return compactor.plan(names)
-        done = compactor.compact(names)
-        if done.version is not None:
-            self.refresh()
+        done, state = compactor.compact(names)
+        self._move(state)
         return done

@@ -45,8 +45,10 @@ def check_chain(state: State, commit: Commit, where: str) -> None:
 
 
 def below_floor(commit: Commit, floor: int) -> list[str]:
-    """Names of the segments that a commit adds though their writer planned on a version below `floor`."""
-    names = [entry.segment for change in commit.windows for entry in change.add]
+    """Names of the segments and artifacts that a commit adds though their writer planned on a version below `floor`."""
+    if not floor:
+        return []
+    names = [entry.segment for change in commit.windows for entry in change.add] + [entry.artifact for entry in commit.artifacts]
     return [name for name in names if is_segment_name(name) and segment_base_version(name) < floor]
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import msgspec
@@ -17,8 +17,9 @@ from arraystore.errors import (
     VersionExpired,
 )
 from arraystore.fetch import DOCUMENT_BYTES, fetch, fetch_number, fetch_record
+from arraystore.floors import Floor, load_floor
 from arraystore.fold import fold
-from arraystore.record import Count, decode_record
+from arraystore.record import decode_record
 from arraystore.state import State
 from arraystore.storage.base import Storage
 from layouts.naming import escape, parse_version_name, version_name
@@ -26,16 +27,6 @@ from layouts.naming import escape, parse_version_name, version_name
 HINT_LIMIT = 1 << 62
 FOLD_AHEAD = 64
 FORMAT = 1
-
-
-class Floor(msgspec.Struct, frozen=True):
-    """The header of the floor record: versions at or below `floor` may be gone; `digest` is that of the checkpoint there."""
-
-    floor: Count
-    digest: str
-
-
-NO_FLOOR = Floor(0, "")
 
 
 class Birth(msgspec.Struct, frozen=True):
@@ -85,6 +76,15 @@ class History:
         return self._remember(self._newest())
 
     def _newest(self, *, publishing: bool = False) -> State:
+        try:
+            return self._look(publishing=publishing)
+        except Corrupt:
+            if not self.floor():
+                raise
+            self._known = None  # what it stood on may have been removed since, or just while it was read: look once more
+            return self._look(publishing=publishing)
+
+    def _look(self, *, publishing: bool) -> State:
         known = self._known
         if known is not None and self._is_near(known.version):
             state = self._advance(known)
@@ -119,11 +119,21 @@ class History:
         known = self._known
         if known is not None and known.version == version:
             return known
-        return self._state_at(version)
+        try:
+            return self._state_at(version)
+        except Corrupt:
+            if version > (floor := self.floor_record()).floor:
+                raise
+            return self._kept(version, floor)  # retention came between
+
+    def oldest(self) -> State | None:
+        """The oldest version's state above the floor; None before there is one."""
+        floor = self.floor()
+        return self._state_at(floor + 1) if self.has(floor + 1) else None
 
     def replay(self, until: int) -> Iterator[State]:
         """Every kept version's state up to `until`, folded anew from the first commit (or the floor), in order."""
-        state = self._base(None, self._floor())
+        state = self._base(None, self.floor_record())
         while state.version < until:
             version = state.version + 1
             try:
@@ -135,7 +145,7 @@ class History:
 
     def beginning(self) -> State:
         """The state that the oldest kept commit follows: nothing but the birth certificate, or what the floor's checkpoint says."""
-        return self._base(None, self._floor())
+        return self._base(None, self.floor_record())
 
     def newest(self) -> int:
         """The newest version there is, whatever its commit says; NotFound where there is no log."""
@@ -167,21 +177,31 @@ class History:
             else:
                 high = middle - 1
         if low <= self.floor():
-            msg = f"{self.prefix}: no version as early as that time is kept"
-            raise NotFound(msg)
+            if low:
+                raise VersionExpired(f"{self.prefix}: version {low}, the newest at that time, {self.floor_record().told()}")
+            raise NotFound(f"{self.prefix}: there is no version as early as that")
         return low
 
     def floor(self) -> int:
         """Versions at or below this may be gone; 0 where none was published."""
-        return self._floor().floor
+        return self.floor_record().floor
 
-    def _floor(self) -> Floor:
-        key = f"{self.prefix}/_log/floor"
+    def floor_record(self) -> Floor:
+        """The floor, and what is told of it."""
+        return load_floor(self.storage, self.prefix)
+
+    @contextmanager
+    def explained(self, version: int) -> Iterator[None]:
+        """Tell a reader of a version what became of it, if what it misses was removed since it was opened."""
         try:
-            data = fetch_record(self.storage, key)
-        except NotFound:
-            return NO_FLOOR
-        return decode_record("floor", data, Floor, key)[0]
+            yield
+        except (Corrupt, NotFound) as error:
+            if isinstance(error, VersionExpired):
+                raise
+            floor = self.floor_record()
+            if version > floor.floor or version in floor.checkpoints:
+                raise
+            raise VersionExpired(f"{self.prefix}: version {version} {floor.told()}") from error
 
     def make_durable(self) -> None:
         """Make what is visible durable, before anything builds on it."""
@@ -279,16 +299,24 @@ class History:
 
     def _state_at(self, version: int) -> State:
         """The state at a version, from the newest checkpoint that is whole, or from the first commit."""
-        floor = self._floor()
+        floor = self.floor_record()
+        if version <= floor.floor:
+            return self._kept(version, floor)
         try:
-            pointer = self.record(version)[0].checkpoint if version > floor.floor else None
+            pointer = self.record(version)[0].checkpoint
         except NotFound as error:
+            if version <= (raised := self.floor_record()).floor:
+                return self._kept(version, raised)
             msg = f"{self.prefix}: there is no version {version}"
             raise NotFound(msg) from error
-        if version <= floor.floor:
-            msg = f"{self.prefix}: version {version} was removed by retention; the oldest kept is {floor.floor + 1}"
-            raise VersionExpired(msg)
         return self._advance(self._base(pointer, floor), version)
+
+    def _kept(self, version: int, floor: Floor) -> State:
+        """The state at a version at or below the floor, which a pin or tag kept."""
+        digest = floor.checkpoints.get(version)
+        if digest is None:
+            raise VersionExpired(f"{self.prefix}: version {version} {floor.told()}")
+        return self._born(checkpoint.load_checkpoint(self.storage, self.prefix, version, digest), self._birth())
 
     def _base(self, pointer: tuple[int, str] | None, floor: Floor) -> State:
         """The state to fold from: the checkpoint pointed to, or an older one where that is damaged."""

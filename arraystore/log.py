@@ -1,7 +1,7 @@
 """The one place where a new version becomes the current one (FORMAT.md sections 6 and 8)."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 
 import msgspec
@@ -19,8 +19,9 @@ from arraystore.errors import (
     PlanExpired,
     StorageError,
 )
+from arraystore.floors import Floor, save_floor
 from arraystore.fold import below_floor, fold
-from arraystore.history import Floor, History
+from arraystore.history import History
 from arraystore.notices import Notices
 from arraystore.record import encode_record
 from arraystore.state import State
@@ -45,13 +46,31 @@ class Log(History):
         super().__init__(storage, prefix, storage_class)
         self._notices = notices
 
-    def publish_floor(self, version: int) -> None:
-        """Make it known, durably, that versions up to that of a checkpoint may be removed from now on; never lowers it."""
-        if version > self.floor():
-            base = checkpoint.load_checkpoint(self.storage, self.prefix, version, None)
-            assert base.checkpoint is not None
-            data, _ = encode_record("floor", Floor(*base.checkpoint))
-            self.storage.put(f"{self.prefix}/_log/floor", data, durable=True)
+    def publish_floor(
+        self, version: int, *, kept: Mapping[int, str] | None = None, time: int = 0, role: str = "", reason: str = ""
+    ) -> Floor:
+        """Make it known, durably, that versions up to that of a checkpoint may be removed from now on; never lowers it.
+
+        `kept` has, per version that stays readable all the same, the digest of its checkpoint, which is there. What was kept before
+        stays kept.
+        """
+        present = self.floor_record()
+        if version <= present.floor:
+            return present
+        base = checkpoint.load_checkpoint(self.storage, self.prefix, version, None)
+        assert base.checkpoint is not None
+        mark = present.mark if present.mark is not None and present.mark.floor > version else None
+        floor = Floor(
+            floor=version,
+            digest=base.checkpoint[1],
+            time=time,
+            role=role,
+            reason=reason,
+            kept=tuple(sorted({**present.checkpoints, **(kept or {})}.items())),
+            mark=mark,
+        )
+        save_floor(self.storage, self.prefix, floor)
+        return floor
 
     def publish(self, decide: Callable[[State], Draft | None], *, locked: bool = False) -> State:
         """Make what `decide` drafts on the newest state the next version; returns the state after it, durable.

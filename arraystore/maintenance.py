@@ -1,23 +1,54 @@
 """Maintenance of many datasets of a store: what is done to one, done to all that patterns name."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
+from typing import Any
 
-from arraystore.arguments import texts
+from arraystore.arguments import text, texts, whole
 from arraystore.dataset import Dataset
 from arraystore.errors import InvalidInput, NotFound
+from arraystore.expiry import Expirer, Expiry
+from arraystore.garbage import Collector, Garbage
+from arraystore.lineage import LineageIndex
 from arraystore.place import require
 from arraystore.surface import Surface
+from arraystore.tags import Tags
 from layouts.classes import Action, Role, StorageClass
-from layouts.naming import format_key
+from layouts.naming import format_key, unescape
+from layouts.retention import Retention, retention_of
+from layouts.times import parse_duration
 
 type Surfaces = Callable[[StorageClass], Surface]
+type Clock = Callable[[], int]
 
 
-def named(surfaces: Surfaces, role: Role, patterns: str | Iterable[str], action: Action) -> Iterator[tuple[str, Surface, tuple[str, ...]]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """What arguments say instead of a class's rule of retention; giving either of the first two puts both in the rule's place."""
+
+    keep_versions: int | None = None
+    keep: Any = None
+    delay: Any = None
+
+    def applied(self, rule: Retention) -> Retention:
+        """The rule, overridden."""
+        if self.keep_versions is not None or self.keep is not None:
+            rule = replace(
+                rule,
+                keep_versions=None if self.keep_versions is None else whole(self.keep_versions, "keep_versions", 1),
+                keep_ns=None if self.keep is None else _duration(self.keep, "keep"),
+            )
+        return rule if self.delay is None else replace(rule, delay_ns=_duration(self.delay, "delay"))
+
+
+def named(
+    surfaces: Surfaces, role: Role, patterns: str | Iterable[str], action: Action, *, deleted: bool = False
+) -> Iterator[tuple[str, Surface, tuple[str, ...]]]:
     """Address, surface and key of every dataset that a pattern names, or lies below; the role must be allowed the action in each class.
 
-    Patterns are escaped addresses, with `*` and `?`: `raw`, `canonical/*/trades`, `*`.
+    Patterns are escaped addresses, with `*` and `?`: `raw`, `canonical/*/trades`, `*`. With `deleted` also those that were.
     """
     wanted = [pattern.rstrip("/") for pattern in ((patterns,) if isinstance(patterns, str) else texts(patterns, "patterns"))]
     if not wanted:
@@ -28,7 +59,7 @@ def named(surfaces: Surfaces, role: Role, patterns: str | Iterable[str], action:
     found = False
     for storage_class in classes:
         surface = surfaces(storage_class)
-        for key in surface.find():
+        for key in [tuple(map(unescape, log.prefix.split("/"))) for log in surface.logs()] if deleted else surface.find():
             address = f"{storage_class.value}/{format_key(key)}"
             if any(fnmatchcase(address, pattern) or fnmatchcase(address, f"{pattern}/*") for pattern in wanted):
                 found = True
@@ -42,3 +73,52 @@ def on_each[T](
 ) -> Mapping[str, T]:
     """What a step returned, by address."""
     return {address: step(surface[key]) for address, surface, key in named(surfaces, role, patterns, action)}
+
+
+def collect_garbage(
+    surfaces: Surfaces, role: Role, patterns: str | Iterable[str], *, dry_run: bool, grace: Any, clock: Clock
+) -> Mapping[str, Garbage]:
+    """Find, and remove unless `dry_run`, what no version names."""
+    found: dict[str, Garbage] = {}
+    for address, surface, key in named(surfaces, role, patterns, Action.MAINTAIN, deleted=True):
+        rule = retention_of(surface.storage_class)
+        grace_ns = rule.grace_ns if grace is None else _duration(grace, "grace")
+        collector = Collector(surface.log_of(key), role.value, grace_ns=grace_ns, clock=clock)
+        found[address] = collector.plan() if dry_run else collector.collect()
+    return found
+
+
+def expire_versions(
+    surfaces: Surfaces,
+    role: Role,
+    patterns: str | Iterable[str],
+    pinned: Callable[[str, tuple[str, ...]], Iterable[int]],
+    override: Override,
+    *,
+    dry_run: bool,
+    reason: str,
+    clock: Clock,
+) -> Mapping[str, Expiry]:
+    """Take the next step of expiring versions, by the rule of each class or by another."""
+    done: dict[str, Expiry] = {}
+    text(reason, "reason")
+    for address, surface, key in named(surfaces, role, patterns, Action.MAINTAIN, deleted=True):
+        rule = override.applied(retention_of(surface.storage_class))
+        pins = partial(pinned, surface.storage_class, key)
+        expirer = Expirer(surface.log_of(key), role.value, rule, pins, reason=reason, clock=clock)
+        done[address] = expirer.plan() if dry_run else expirer.expire()
+    return done
+
+
+def _duration(given: Any, where: str) -> int:
+    found = parse_duration(given, where)
+    if found < 0:
+        raise InvalidInput(f"{given!r} is negative: give a duration such as '7d', or '0s'", where)
+    return found
+
+
+def pinned_versions(lineage: LineageIndex, tags: Tags, storage_class: str, key: tuple[str, ...]) -> set[int]:
+    """Versions of a dataset that others were made from, or that a version of a tag names."""
+    pins = [pin for made in lineage.dependents(storage_class, key) for pin in made.inputs]
+    pins += [pin for tag in tags.every() for pin in tag.pins]
+    return {pin.version for pin in pins if (pin.storage_class, pin.key) == (storage_class, key)}

@@ -16,7 +16,7 @@ from arraystore.commit import ArtifactEntry, SegmentEntry
 from arraystore.errors import AlreadyExists, ArrayStoreError, Corrupt
 from arraystore.evidence import Record, birth_in, get_if_readable, record_of, sha256_of
 from arraystore.findings import Finding, finding
-from arraystore.history import Floor
+from arraystore.floors import Floor
 from arraystore.index import index_key
 from arraystore.log import Log
 from arraystore.record import decode_record

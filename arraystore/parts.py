@@ -37,7 +37,7 @@ def _commit_of(log: Log, entry: SegmentEntry, where: str) -> tuple[Commit, memor
         commit, body, digest, _ = log.record(entry.tail)
     except NotFound as error:
         if entry.tail <= log.floor():
-            raise VersionExpired(f"{where}: was removed by retention: refresh, and read the newest version") from error
+            raise VersionExpired(f"{where}: the version that held these rows {log.floor_record().told()}") from error
         raise Corrupt(f"{where}: the commit is missing, though it holds rows: restore it from a replica") from error
     if digest != entry.index:
         raise Corrupt(f"{where}: its digest is {digest}, where {entry.index} holds the rows: restore it from a replica")

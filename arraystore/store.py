@@ -1,7 +1,8 @@
 """Everything under one root: six surfaces, opened as one role."""
 
 import os
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,10 +17,12 @@ from arraystore.diff import Diff, compare
 from arraystore.errors import InvalidInput, NotFound, Problem
 from arraystore.execution import ExecutionSurface
 from arraystore.experiments import ExperimentsSurface
+from arraystore.expiry import Expiry
 from arraystore.fetch import DOCUMENT_BYTES, fetch
 from arraystore.frame import Frame
+from arraystore.garbage import Garbage
 from arraystore.lineage import Dependent, LineageIndex
-from arraystore.maintenance import on_each
+from arraystore.maintenance import Override, collect_garbage, expire_versions, on_each, pinned_versions
 from arraystore.place import require
 from arraystore.quarantine import QuarantineSurface
 from arraystore.resolving import Resolver
@@ -182,7 +185,9 @@ class Store(Upkeep):
         if problems or not named:
             raise InvalidInput(problems or "a tag names at least one pin", "pins")
         self.check_pins(named)
-        return Tags(partial(self._beside, "tags")).set(name, named, role=self.role.value, reason=reason)
+        tag = Tags(partial(self._beside, "tags")).set(name, named, role=self.role.value, reason=reason)
+        self.check_pins(named)  # what retention took until the tag was there, it can't have known to keep
+        return tag
 
     def tagged(self, name: str, version: int | None = None) -> Tag:
         """A tag's newest version, or an earlier one; NotFound where there is none."""
@@ -195,7 +200,7 @@ class Store(Upkeep):
     def check_pins(self, pins: Iterable[Pin]) -> None:
         """Raise unless every pin is readable by this role and still names what it named; makes those versions durable."""
         for pin in pins:
-            self.open_pin(pin).make_durable()
+            self.surface(arguments.pin(pin).storage_class).check_pin(pin)
 
     def open_pin(self, pin: Pin) -> DatasetView:
         """The dataset at exactly the version a pin names: read-only, and the same bytes for ever."""
@@ -211,12 +216,57 @@ class Store(Upkeep):
         view = self.open_pin(pin)
         return view.read(pin.start, pin.end, pin.columns or None, threads=threads)
 
+    def _untagged(self) -> Callable[[StorageClass], Surface]:
+        """The surfaces, for maintenance, which a tag knows nothing of."""
+        if self._tag is not None:
+            raise InvalidInput(f"the store was opened at tag {self._tag.name!r}, which is read-only: open it without the tag", "tag")
+        return self.surface
+
     def compact(self, patterns: str | Iterable[str] = "*", *, dry_run: bool = False, **options: Any) -> Mapping[str, Compaction]:
         """Compact every window of every dataset that a pattern names (`canonical/*/trades`); what was done, by address.
 
         Role operations. `dry_run` only plans; the other options are those of `Dataset.compact`.
         """
-        return on_each(self.surface, self.role, patterns, Action.MAINTAIN, lambda dataset: dataset.compact(dry_run=dry_run, **options))
+        return on_each(self._untagged(), self.role, patterns, Action.MAINTAIN, lambda dataset: dataset.compact(dry_run=dry_run, **options))
+
+    def gc(
+        self, patterns: str | Iterable[str] = "*", *, dry_run: bool = True, grace: Any = None, clock: Callable[[], int] = time.time_ns
+    ) -> Mapping[str, Garbage]:
+        """Find what no version of a dataset names, and remove it unless `dry_run`; by address, also of deleted datasets.
+
+        Role operations. Never removes what a version that is kept, a pin or a tag names, nor what a writer is about to name: one who
+        planned before the floor that this commits writes again. `grace` (a duration; by default the class's, a day) spares writers that
+        planned within it the trouble.
+        """
+        return collect_garbage(self._untagged(), self.role, patterns, dry_run=dry_run, grace=grace, clock=clock)
+
+    def expire(
+        self,
+        patterns: str | Iterable[str] = "*",
+        *,
+        keep_versions: int | None = None,
+        keep: Any = None,
+        delay: Any = None,
+        dry_run: bool = True,
+        reason: str = "",
+        clock: Callable[[], int] = time.time_ns,
+    ) -> Mapping[str, Expiry]:
+        """Take the next step of expiring old versions, by address: mark them, or once the delay is over, have them gone for readers.
+
+        Role operations. Pinned and tagged versions stay readable, and so does the newest. `gc` then removes what only they named.
+
+        Parameters
+        ----------
+        keep_versions, keep
+            So many newest versions stay, and all that were the newest within that duration; given either, both take the place of the
+            class's rule (`layouts.retention`: raw, canonical, quarantine, experiments and execution records keep all versions).
+        delay
+            Between the two steps (7 days by default); with `"0s"` one call takes both.
+        """
+        index, tags = LineageIndex(partial(self._beside, "lineage")), Tags(partial(self._beside, "tags"))
+        override = Override(keep_versions=keep_versions, keep=keep, delay=delay)
+        pinned = partial(pinned_versions, index, tags)
+        return expire_versions(self._untagged(), self.role, patterns, pinned, override, dry_run=dry_run, reason=reason, clock=clock)
 
     def find(self, *, venue: str | None = None, **sought: Any) -> list[tuple[str, tuple[str, ...]]]:
         """Class and key of the datasets that match, in all classes that this role may read (for `venue`: whose keys tell one).

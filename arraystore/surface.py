@@ -20,7 +20,7 @@ from arraystore.dataset import Dataset
 from arraystore.datasetlint import lint_names, lint_place
 from arraystore.draft import Draft, draft_commit
 from arraystore.entry import Entry
-from arraystore.errors import AlreadyExists, InvalidInput, NotFound
+from arraystore.errors import AlreadyExists, InvalidInput, NotFound, VersionExpired
 from arraystore.history import FORMAT, Birth
 from arraystore.journal import Journal
 from arraystore.lineage import LineageIndex
@@ -219,6 +219,10 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             found += lint_place(self._log(_key_of(path)), f"{self._class.value}/{path}")
         return found
 
+    def log_of(self, key: tuple[str, ...]) -> Log:
+        """A dataset's log; for the maintenance of this package."""
+        return self._log(self._place(key, Action.MAINTAIN).key)
+
     # --- making --------------------------------------------------------------------------------------------------
 
     def create(
@@ -346,6 +350,14 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             )
             raise NotFound(msg)
         return DatasetView(place, log, state)
+
+    def check_pin(self, pin: Pin) -> None:
+        """Raise unless a pin names what is there, and what will stay for who builds on it; makes that version durable."""
+        view = self.open_pin(pin)
+        view.make_durable()
+        if not self._log(view.key).floor_record().allows_pins_of(pin.version):
+            told = f"version {pin.version} is marked for removal by retention: read and pin a newer one"
+            raise VersionExpired(f"{self._class.value}/{format_key(view.key)}: {told}")
 
 
 def _profile(profile: Profile | str) -> Profile:

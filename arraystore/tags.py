@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,12 @@ class Tags:
     def where(self, name: str, version: int) -> str:
         """Where a version of a tag lies, below the store's root."""
         return f"tags/{escape(name)}/{version_name(version)}"
+
+    def every(self) -> Iterator[Tag]:
+        """Every version of every tag."""
+        for name in self.names():
+            for version in self.beside(create=False).list(escape(name)).objects:
+                yield self._read(escape(name), parse_version_name(version))[0]
 
     def _last(self, folder: str) -> int:
         return max(map(parse_version_name, self.beside(create=False).list(folder).objects), default=0)

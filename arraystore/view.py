@@ -175,7 +175,8 @@ class DatasetView:
         if name not in self._state.window_names():
             msg = f"{self._place} has no window {window!r} at version {self.version}; it has {arguments.some(self.windows())}"
             raise NotFound(msg)
-        return self._state.window(name)
+        with self._log.explained(self.version):
+            return self._state.window(name)
 
     def _told(self, names: Iterable[str]) -> tuple[str, ...]:
         """What windows are called to users, who name series as they like."""
@@ -247,8 +248,9 @@ class DatasetView:
         names = [self._on_disk(window)] if window is not None else self._state.window_names()
         clock, span = selection.clock or schema.axis, (selection.start, selection.stop)
         touched = [name for name in names if arguments.overlaps(self._state.summary(name).clocks.get(clock), *span)]
-        parts = load_parts(self._log, self._state, *map(self._state.window, touched))
-        return read(self._place.storage, parts, schema, selection, columns=columns, threads=threads).reorder(columns)
+        with self._log.explained(self.version):
+            parts = load_parts(self._log, self._state, *map(self._state.window, touched))
+            return read(self._place.storage, parts, schema, selection, columns=columns, threads=threads).reorder(columns)
 
     def _pinned(self, span: Span, clock: str | None, window: str | None) -> Span:
         """The range on the axis clock that holds what was read, by the axis clock (None) or another."""

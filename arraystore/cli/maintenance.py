@@ -1,16 +1,20 @@
-"""`compact`: what operations does to a store so that it stays small and quick."""
+"""`compact`, `gc` and `expire`: what operations does to a store so that it stays small and quick."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
 from arraystore.cli.command import command, with_store
-from arraystore.cli.output import count, counted, left, print_json, right, size, table
+from arraystore.cli.output import count, counted, left, print_json, right, size, table, to_the_second
+from arraystore.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
+    from arraystore.garbage import GarbageItem
     from arraystore.store import Store
 
-__all__ = ["compact"]
+__all__ = ["compact", "expire", "gc"]
 
 _RUNS = (left("dataset"), left("window"), right("segments"), right("tails"), right("rows"), right("size"), right("size after"))
 
@@ -58,3 +62,106 @@ def compact(
         ],
     )
     click.echo(f"\n{counted(len(rows), 'segment')} {'to write' if dry_run else 'written'} in {counted(len(done), 'dataset')}")
+
+
+def _only_shown(*, dry_run: bool, yes: bool) -> bool:
+    """Whether to change nothing: what destroys wants a word."""
+    if dry_run and yes:
+        raise InvalidInput(Problem("--yes", "this does it, and --dry-run doesn't; give one of them"))
+    return not yes
+
+
+_patterns = click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+_dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing; so does leaving out --yes.")
+_yes = click.option("--yes", is_flag=True, help="Do it.")
+
+_GARBAGE = (left("dataset"), right("segments"), right("artifacts"), right("commits"), right("records"), right("size"))
+
+
+@command("gc", examples=["arraystore gc '*' --root data", "arraystore gc canonical derived --yes --root data"])
+@_patterns
+@click.option("--grace", metavar="DURATION", help="Leave writers alone that planned within this time, such as 2h; a day unless said.")
+@_dry_run
+@_yes
+@with_store
+def gc(store: "Store", *, patterns: tuple[str, ...], grace: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Remove what no version that is kept, no pin and no tag names.
+
+    What compacted and expired versions stood on, and what writers left that died. Take role operations.
+
+    A PATTERN names datasets as for ls, also deleted ones.
+    """
+    shown = _only_shown(dry_run=dry_run, yes=yes)
+    found = store.gc(patterns, dry_run=shown, grace=grace)
+    if as_json:
+        print_json({"store": store.url, "dry_run": shown, "datasets": {address: garbage.to_json() for address, garbage in found.items()}})
+        return
+    listed = {address: garbage for address, garbage in found.items() if garbage.items}
+    table(_GARBAGE, [[address, *_counts(garbage.items), size(garbage.bytes)] for address, garbage in listed.items()])
+    total = size(sum(garbage.bytes for garbage in listed.values()))
+    click.echo(f"\n{total} {'to remove; --yes does it' if shown else 'removed'}, in {counted(len(listed), 'dataset')}")
+
+
+def _counts(items: "Iterable[GarbageItem]") -> list[str]:
+    kinds = Counter(item.kind for item in items)
+    return [count(number) for number in (kinds["segment"], kinds["artifact"], kinds["commit"], kinds["checkpoint"] + kinds["manifest"])]
+
+
+_EXPIRY = (left("dataset"), left("step"), right("gone up to"), right("next up to"), left("due"), left("kept"))
+
+
+@command(
+    "expire",
+    examples=[
+        "arraystore expire derived --root data",
+        "arraystore expire 'canonical/*/trades' --keep 90d --keep-versions 5 --reason 'space' --yes --root data",
+    ],
+)
+@_patterns
+@click.option("--keep-versions", type=int, metavar="NUMBER", help="Keep so many newest versions, whatever the class's rule says.")
+@click.option("--keep", metavar="DURATION", help="Keep what was the newest version within this time, such as 90d.")
+@click.option("--delay", metavar="DURATION", help="Between marking versions and their end; 7 days unless said.")
+@click.option("--reason", default="", help="Why, for who asks for a version that is gone.")
+@_dry_run
+@_yes
+@with_store
+def expire(
+    store: "Store",
+    *,
+    patterns: tuple[str, ...],
+    keep_versions: int | None,
+    keep: str | None,
+    delay: str | None,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """End old versions, in two steps: mark them, and run again after the delay.
+
+    Pinned and tagged versions stay readable. By rule only versions of derived data expire. Take role operations; gc then frees the space.
+
+    A PATTERN names datasets as for ls, also deleted ones.
+    """
+    shown = _only_shown(dry_run=dry_run, yes=yes)
+    done = store.expire(patterns, keep_versions=keep_versions, keep=keep, delay=delay, dry_run=shown, reason=reason)
+    plain = {address: expiry.to_json() for address, expiry in done.items()}
+    if as_json:
+        print_json({"store": store.url, "dry_run": shown, "datasets": plain})
+        return
+    busy = {address: each for address, each in plain.items() if each["step"] != "nothing"}
+    table(
+        _EXPIRY,
+        [
+            [
+                address,
+                each["step"],
+                str(each["floor"]),
+                str(each["target"]),
+                to_the_second(each["due"]),
+                ", ".join(map(str, each["kept"])),
+            ]
+            for address, each in busy.items()
+        ],
+    )
+    click.echo(f"\n{counted(len(busy), 'dataset')}{'; --yes takes the step' if shown and busy else ''}")

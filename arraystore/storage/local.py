@@ -7,6 +7,7 @@ root, before anything could refer to it. FORMAT.md section 6 builds commits on t
 import errno
 import os
 import secrets
+import time
 from collections.abc import Buffer as BufferLike
 from collections.abc import Collection, Container, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -23,7 +24,7 @@ from arraystore.storage.localbatch import LocalBatch, Parts
 from arraystore.storage.localmedium import check_medium, ignores_case, queue
 from arraystore.storage.localreads import LocalReads
 from arraystore.storage.localroot import LocalRoot, Opened
-from arraystore.storage.localsteps import NEW, drop, forget, insist, prune, taken, together, write_all
+from arraystore.storage.localsteps import NEW, drop, forget, insist, prune, sweep, taken, together, write_all
 from arraystore.storage.racing import ROUNDS, refuse_unless_exclusive
 from arraystore.storage.shared import SharedFile, identity
 
@@ -103,16 +104,30 @@ class LocalStorage(LocalReads):
             raise storage_error(error, "syncing", prefix, self.url) from error
 
     def delete(self, key: str) -> None:
-        """See `Storage.delete`. Directories that become empty go too, but for the root."""
+        """See `Storage.delete`. Directories that become empty, or are, go too, but for the root."""
         parts = key_parts(key)
         try:
             chain, _ = way(self._root.opened().root, parts[:-1], make=False)
-            os.unlink(parts[-1], dir_fd=chain[-1].fd)
+            with suppress(FileNotFoundError):
+                os.unlink(parts[-1], dir_fd=chain[-1].fd)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return
         except OSError as error:
             raise storage_error(error, "deleting", key, self.url) from error
         prune(chain, parts[:-1])
+
+    def sweep(self, prefix: str, age_ns: int) -> int:
+        """Remove what writers that died left directly below `prefix` under names of unfinished objects; returns how many there were.
+
+        `age_ns` spares the living: should theirs go, they write it again.
+        """
+        try:
+            directory = descend(self._root.opened().root, prefix_parts(prefix))
+            return sweep(directory, time.time_ns() - age_ns)
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        except OSError as error:
+            raise storage_error(error, "sweeping", prefix, self.url) from error
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """See `Storage.lock`: flock() on an empty file, which excludes threads as well as processes. Not reentrant."""

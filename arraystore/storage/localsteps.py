@@ -11,6 +11,7 @@ from arraystore.errors import AlreadyExists, ArrayStoreError
 from arraystore.storage.base import Buffer
 from arraystore.storage.descent import Directory, way
 from arraystore.storage.failures import storage_error
+from arraystore.storage.keys import TEMPORARY
 from arraystore.storage.localroot import LocalRoot
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -89,3 +90,21 @@ def prune(chain: Sequence[Directory], parts: Sequence[str]) -> None:
     with suppress(OSError):
         for depth in range(len(parts), 0, -1):
             os.rmdir(parts[depth - 1], dir_fd=chain[depth - 1].fd)
+
+
+def sweep(directory: Directory, before_ns: int) -> int:
+    """Remove unfinished files that were last changed before a time; returns how many."""
+    reading = Directory(directory.reopened())
+    with os.scandir(reading.fd) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(TEMPORARY) and _is_older(entry, before_ns)]
+    for name in names:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=directory.fd)
+    return len(names)
+
+
+def _is_older(entry: os.DirEntry[str], before_ns: int) -> bool:
+    try:
+        return entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime_ns < before_ns
+    except FileNotFoundError:
+        return False

@@ -1,6 +1,7 @@
 """What is done to a store while things go wrong, and what a reader sees of it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -8,6 +9,7 @@ import numpy as np
 
 import arraystore
 from arraystore import Column, Kind, Schema
+from arraystore.errors import NotFound
 from arraystore.intake import rows_from
 from arraystore.writer import Request
 from tests.store.conftest import DAY, START
@@ -143,6 +145,51 @@ def laid_out(machine: Machine) -> object:
     return see("canonical")(machine), [(entry.rows, bool(entry.tail)) for m in maintained(machine).manifests() for entry in m.segments]
 
 
+def held(machine: Machine) -> None:
+    """A window that is kept from promotion."""
+    filled(machine)
+    store = opened(machine, "data-quality")
+    store.quarantine.hold(KEY, plain(LARGE, 40_000), schema=PLAIN, reason="gap", failed_checks=["gap"], source="recorder")
+
+
+def release(machine: Machine) -> None:
+    store = opened(machine, "data-quality")
+    store.quarantine.release(KEY, "2024-08-08", into=canonical(machine), note="fine", reopen=True)
+
+
+def superseded(machine: Machine) -> None:
+    """Versions that nobody pins, one that somebody does, and what a writer left who died."""
+    filled(machine)
+    dataset = canonical(machine)
+    dataset.replace("2024-08-08", plain(LARGE, 7), reason="r")
+    opened(machine, "data-quality").tag("kept", [dataset.pin()])
+    dataset.replace("2024-08-08", plain(LARGE, 9), reason="r")
+    dataset.append(plain(SMALL, 30_000), reopen=True)
+
+
+def expired(machine: Machine) -> None:
+    superseded(machine)
+    expire(machine)
+
+
+def expire(machine: Machine) -> None:
+    opened(machine, "operations").expire("canonical", keep_versions=1, delay="0s", dry_run=False)
+
+
+def collect(machine: Machine) -> Any:
+    return opened(machine, "operations").gc("canonical", grace="0s", dry_run=False)["canonical/venue/trades/X"]
+
+
+def with_past(machine: Machine) -> object:
+    """Besides what readers see, which versions there are and what they say."""
+    dataset = maintained(machine)
+    readable = []
+    for version in range(1, 7):
+        with suppress(NotFound):
+            readable.append((version, told(dataset.at(version))))
+    return see("canonical")(machine), readable
+
+
 SCENARIOS = {
     "create": Scenario(lambda m: opened(m, "operations"), made),
     "append a tail": Scenario(filled, lambda m: canonical(m).append(plain(SMALL, 20_000))),
@@ -163,4 +210,10 @@ SCENARIOS = {
         in_session, lambda m: session(m).append("fills", {"time": [START + 1], **FILL}), see("execution-records")
     ),
     "close a session": Scenario(in_session, lambda m: session(m).close(), see("execution-records")),
+}
+
+# What takes more than one commit or record, and may be found between two of them.
+OF_SEVERAL_STEPS = {
+    "expire": Scenario(superseded, expire, with_past),
+    "release from quarantine": Scenario(held, release),
 }

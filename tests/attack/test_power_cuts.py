@@ -10,16 +10,20 @@ from tests.attack.scenarios import (
     FILL,
     KEY,
     LARGE,
+    OF_SEVERAL_STEPS,
     PLAIN,
     SCENARIOS,
     SMALL,
     Scenario,
     canonical,
+    collect,
+    expired,
     filled,
     made,
     opened,
     plain,
     session,
+    with_past,
 )
 from tests.store.conftest import START
 
@@ -47,9 +51,9 @@ def cuts(scenario: Scenario) -> Iterator[tuple[Disk, int, bool]]:
         yield disk, number, acknowledged
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [*SCENARIOS, *OF_SEVERAL_STEPS])
 def test_after_a_cut_before_any_sync_everything_is_as_it_was_or_as_it_was_to_be(name: str) -> None:
-    scenario = SCENARIOS[name]
+    scenario = (SCENARIOS | OF_SEVERAL_STEPS)[name]
     prepared = Disk()
     scenario.setup(prepared)
     before = scenario.see(prepared.copy())
@@ -85,6 +89,21 @@ def test_after_a_cut_the_next_writer_goes_on_without_repair(name: str, fate: Sur
         dataset.append(plain(LARGE, 60_000))
         assert canonical(up).read().row_count == count + SMALL + LARGE, number
         assert not canonical(up).verify(deep=True)
+
+
+def test_garbage_may_be_collected_in_as_many_goes_as_power_allows() -> None:
+    """What was removed may be back after a cut, or half of it: it stays garbage, and all that is readable stays so."""
+    scenario = Scenario(expired, collect, with_past)
+    prepared = Disk()
+    expired(prepared)
+    readable = with_past(prepared.copy())
+    for disk, number, _ in cuts(scenario):
+        for fate in FATES:
+            up = disk.after_cut(fate)
+            assert with_past(up) == readable, (number, fate.__name__)
+            collect(up)
+            assert with_past(up) == readable, (number, fate.__name__)
+            assert collect(up).items == ()
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])

@@ -1,4 +1,4 @@
-"""`compact` says what it does, and does what it said."""
+"""Maintenance says what it would do, wants a yes for what destroys, and does what it said."""
 
 import json
 import shutil
@@ -49,3 +49,34 @@ def test_who_may_not_is_told_so(copy: Path) -> None:
 
 def test_a_pattern_that_names_nothing_is_an_error(copy: Path) -> None:
     assert command(copy, "compact", "canonical/nobody").exit_code == 3
+
+
+def test_what_destroys_wants_a_yes(copy: Path) -> None:
+    before = trades(copy)
+    args = ("canonical", "--keep-versions", "1", "--delay", "0s", "--reason", "space")
+    shown = command(copy, "expire", *args)
+    assert "--yes takes the step" in shown.stdout
+    assert command(copy, "expire", *args, "--dry-run").stdout == shown.stdout
+    assert trades(copy).versions() == before.versions()
+    done = json.loads(command(copy, "expire", *args, "--yes", "--json").stdout)
+    assert (done["dry_run"], done["datasets"][TRADES]["step"], done["datasets"][TRADES]["target"]) == (False, "publish", before.version - 1)
+    assert [version.number for version in trades(copy).versions()] == [before.version]
+    assert "to remove; --yes does it" in command(copy, "gc", "canonical", "--grace", "0s").stdout
+    assert "removed, in 1 dataset" in command(copy, "gc", "canonical", "--grace", "0s", "--yes").stdout
+    again = json.loads(command(copy, "gc", "*", "--grace", "0s", "--json").stdout)
+    assert {garbage["bytes"] for garbage in again["datasets"].values()} == {0}
+    assert trades(copy).read()["price"].tolist() == before.read()["price"].tolist()
+
+
+def test_a_mark_says_when_it_is_due(copy: Path) -> None:
+    assert "mark" in command(copy, "expire", "canonical", "--keep-versions", "1", "--yes").stdout
+    waiting = command(copy, "expire", "canonical", "--keep-versions", "1", "--yes").stdout
+    assert "wait" in waiting
+    assert trades(copy).at(1).version == 1
+
+
+@pytest.mark.parametrize(
+    "args", [("gc", "raw", "--yes", "--dry-run"), ("expire", "raw", "--keep", "never"), ("gc", "raw", "--grace", "-1s")]
+)
+def test_what_can_t_be_meant_is_refused(copy: Path, args: tuple[str, ...]) -> None:
+    assert command(copy, *args).exit_code == 2
