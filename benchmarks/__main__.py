@@ -9,9 +9,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import ingest, size
+from benchmarks import ingest, recorder, size
 
-CASES: dict[str, Any] = {"ingest": ingest, "size": size}
+CASES: dict[str, Any] = {"ingest": ingest, "recorder": recorder, "size": size}
+ON_REQUEST = {"recorder"}  # they take minutes, or rights that few have
 
 
 @click.command()
