@@ -87,7 +87,7 @@ class History:
     def _look(self, *, publishing: bool) -> State:
         known = self._known
         if known is not None and self._is_near(known.version):
-            state = self._advance(known)
+            state = self._advance(known) if self.has(known.version + 1) else known
             # Above the floor nothing is missing, so what doesn't follow isn't there; and below it, what follows is void.
             # Who publishes looks at the floor after the create, which is when it counts.
             if (publishing and state is known) or self.floor() <= known.version:

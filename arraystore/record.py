@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ WINDOW_LENGTHS = "window-lengths"  # windows had other lengths before (FORMAT.md
 KNOWN_FEATURES = frozenset({WINDOW_LENGTHS})
 BODY_LIMIT_BYTES = 1 << 30
 ALIGNMENT_BYTES = 8
+SMALL_FIRST = frozenset("<|=" if sys.byteorder == "little" else "<|")  # how NumPy tells that bytes lie as a record has them
 
 
 #: A number, and a time or signed value, of a record: both fit int64, as whoever reads one counts on.
@@ -59,7 +61,7 @@ def pack_arrays(arrays: Mapping[str, np.ndarray], start: int = 0) -> tuple[dict[
         if gap := -offset % ALIGNMENT_BYTES:
             pieces.append(bytes(gap))
             offset += gap
-        data = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        data = array if array.dtype.byteorder in SMALL_FIRST else array.astype(array.dtype.newbyteorder("<"))
         refs[name] = ArrayRef(data.dtype.str, array.shape, offset)
         pieces.append(data.tobytes())
         offset += array.nbytes

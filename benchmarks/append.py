@@ -1,4 +1,4 @@
-"""`append`: a durable append, small beside one SQLite transaction and the bare syncs, large beside the same files by hand. Isolates our overhead."""
+"""`append`: durable appends: small beside a SQLite transaction and bare syncs, large beside files by hand. Isolates our overhead."""
 
 import os
 import sqlite3
@@ -65,6 +65,10 @@ class Sqlite:
         self._connection.executemany(self._insert, rows)
         self._connection.execute("COMMIT")
 
+    def close(self) -> None:
+        """Give the file back."""
+        self._connection.close()
+
 
 def run(*, small: bool) -> list[Timing]:
     """Both sizes, each by turns with what it is measured against."""
@@ -92,6 +96,7 @@ def _small(place: Path, rounds: int) -> list[Timing]:
         "the same bytes, two syncs, nothing else": bare,
     }
     taken = by_turns(contestants, rounds)
+    database.close()
     assert dataset.rows == (rounds + 1) * SMALL_ROWS
     reference = taken["SQLite, WAL, synchronous=FULL"]
     each = (len(files_below(place / "small")) - before) / rounds

@@ -1,6 +1,7 @@
-"""`recorder`: 300 instruments on 10 feeds, 20,000 messages a second through one appender a feed, for minutes or hours. Isolates what grows."""
+"""`recorder`: 300 instruments on 10 feeds, 20,000 messages a second through appenders, for minutes or hours. Isolates what grows."""
 
 import json
+import multiprocessing
 import os
 import tempfile
 import threading
@@ -82,15 +83,16 @@ def run(*, small: bool, seconds: float | None = None) -> list[Interval]:
     rate = 2_000 if small else MESSAGES_PER_SECOND
     with tempfile.TemporaryDirectory() as place:
         store = arraystore.open_store(place, role="data-recording", create=True)
-        feeds = [store.raw.create(("venue", f"feed-{number}", "recorder"), arraystore.schema_by_name("raw_messages")) for number in range(FEEDS)]
+        feeds = [
+            store.raw.create(("venue", f"feed-{number}", "recorder"), arraystore.schema_by_name("raw_messages")) for number in range(FEEDS)
+        ]
         watch = _Watch()
-        stop = threading.Event()
-        keeper = threading.Thread(target=_keep, args=(place, stop))
+        keeper = multiprocessing.get_context("spawn").Process(target=_keep, args=(place,))
         keeper.start()
         try:
             measured, sent = _record(feeds, Path(place), rate, seconds, watch)
         finally:
-            stop.set()
+            keeper.kill()
             keeper.join()
         assert sum(dataset.refresh().rows for dataset in feeds) == sent
         sample = feeds[0].read(columns=["sequence"])["sequence"]
@@ -101,9 +103,7 @@ def run(*, small: bool, seconds: float | None = None) -> list[Interval]:
 def _record(feeds: list[arraystore.Dataset], place: Path, rate: int, seconds: float, watch: _Watch) -> tuple[list[Interval], int]:
     pools = [_pool(number) for number in range(len(feeds))]
     per_tick = max(1, round(rate * TICK_SECONDS / len(feeds)))
-    appenders = [
-        feed.appender(max_seconds=1.0, max_rows=20_000, writer="recorder", on_commit=watch.committed) for feed in feeds
-    ]
+    appenders = [feed.appender(max_seconds=1.0, max_rows=20_000, writer="recorder", on_commit=watch.committed) for feed in feeds]
     measured: list[Interval] = []
     begin = mark = time.perf_counter()
     cpu, sent = time.process_time(), 0
@@ -160,9 +160,10 @@ def _on_disk(place: Path) -> tuple[int, int]:
     return files, size
 
 
-def _keep(place: str, stop: threading.Event) -> None:
-    """What operations does beside a recorder: many small segments become one, every minute."""
-    while not stop.wait(COMPACT_SECONDS):
+def _keep(place: str) -> None:
+    """What operations does beside a recorder, in a process of its own: many small segments become one, every minute."""
+    while True:
+        time.sleep(COMPACT_SECONDS)
         store = arraystore.open_store(place, role="operations")
         for dataset in store.raw.find():
             store.raw[dataset].compact()

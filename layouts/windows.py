@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,10 +90,17 @@ def window_at(length: WindowLength, time_ns: int) -> Window:
 
 def parse_window(name: Any) -> Window:
     """The window of this name; exactly the names that windows have are taken."""
+    if isinstance(name, str) and (found := _parsed(name)) is not None:
+        return found
+    raise InvalidInput(Problem("window", f"{name!r} isn't a window's name; write 2024-08-08T13, 2024-08-08, 2024-08, 2024 or whole"))
+
+
+@lru_cache(4096)  # every commit names one, and mostly the same
+def _parsed(name: str) -> Window | None:
     if name == _WHOLE.name:
         return _WHOLE
     for length, pattern in _PATTERNS.items():
-        if isinstance(name, str) and (match := pattern.match(name)):
+        if match := pattern.match(name):
             year, month, day, hour = (int(text) for text in (*match.groups(), *("01", "01", "00")[len(match.groups()) - 1 :]))
             try:
                 start = day_start(date(year, month, day)) + hour * HOUR
@@ -103,7 +111,7 @@ def parse_window(name: Any) -> Window:
             if not AXIS_MIN <= start < AXIS_MAX:
                 raise InvalidInput(_outside(f"window {name!r}", start))
             return window_at(length, start)
-    raise InvalidInput(Problem("window", f"{name!r} isn't a window's name; write 2024-08-08T13, 2024-08-08, 2024-08, 2024 or whole"))
+    return None
 
 
 def windows_between(length: WindowLength, start: int, stop: int) -> tuple[Window, ...]:
