@@ -107,6 +107,7 @@ CHANGES: list[tuple[tuple[str, ...], str]] = [
     (("quarantine", HELD, DAY, "--reject", "--note", "no", *QUALITY), "analysis"),
     (("compact", TRADES), "analysis"),
     (("copy", "--to", "{copy}"), "analysis"),
+    (("repair", TRADES, "--from", "{copy}"), "analysis"),
 ]
 
 
@@ -118,6 +119,13 @@ def picture(root: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
+def damage(root: Path) -> None:
+    """Something to repair, and a whole copy to repair it from."""
+    shutil.copytree(root, root.parent / "copy")
+    (shard,) = (root / TRADES).glob(f"{NEXT}/*/price/0")
+    shard.write_bytes(bytes([shard.read_bytes()[0] ^ 1]) + shard.read_bytes()[1:])
+
+
 def filled(arguments: tuple[str, ...], made: Path, root: Path) -> list[str]:
     return [argument.replace("{files}", str(made.parent)).replace("{copy}", str(root.parent / "copy")) for argument in arguments]
 
@@ -125,6 +133,8 @@ def filled(arguments: tuple[str, ...], made: Path, root: Path) -> list[str]:
 @pytest.mark.parametrize(("arguments", "outsider"), CHANGES, ids=[f"{case[0][0]}-{number}" for number, case in enumerate(CHANGES)])
 def test_a_dry_run_does_all_checks_and_changes_no_byte(run: Run, root: Path, made: Path, arguments: tuple[str, ...], outsider: str) -> None:
     command = filled(arguments, made, root)
+    if command[0] == "repair":
+        damage(root)
     before = picture(root.parent)
     dry = run(*command, "--dry-run", "--json")
     assert (dry.exit_code, dry.stderr) == (0, ""), dry.output

@@ -18,6 +18,7 @@ CODES = {
     errors.InvalidInput: 2,
     errors.NotFound: 3,
     errors.PlanExpired: 7,
+    errors.QueueFull: 7,
     errors.Retry: 7,
     errors.StopAndVerify: 5,
     errors.StorageError: 6,
