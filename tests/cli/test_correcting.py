@@ -71,24 +71,29 @@ def run_json(run: Run) -> RunJson:
 # --- dry runs ----------------------------------------------------------------------------------------------------
 
 QUALITY, ANALYSIS = ("--role", "data-quality"), ("--role", "analysis")
-#: Commands that only look.
+#: Commands that only look at the store, if there are such.
 LOOK = {
-    "demo",
-    "ls",
-    "info",
-    "manifest",
-    "log",
-    "head",
-    "verify",
-    "lint",
-    "diff",
+    "audit",
     "changes",
+    "demo",
     "dependents",
-    "lineage",
+    "diff",
+    "head",
     "impact",
+    "info",
+    "lineage",
+    "lint",
+    "log",
+    "ls",
+    "manifest",
+    "policy",
     "resolve",
     "sessions",
+    "status",
+    "verify",
 }
+#: Those whose dry runs have tests of their own, where there is something to remove.
+ELSEWHERE = {"gc", "expire", "purge"}
 #: What changes something: as a role that may, and one that may not.
 CHANGES: list[tuple[tuple[str, ...], str]] = [
     (("ingest", "{files}/quotes.csv", "--mapping", "{files}/own.toml", "--into", "canonical/venue/quotes/X", *QUALITY), "live"),
@@ -170,10 +175,10 @@ def test_a_dry_run_of_init_makes_nothing(tmp_path: Path) -> None:
 
 def test_every_command_that_changes_something_can_be_rehearsed() -> None:
     rehearsed = {case[0][0] for case in CHANGES} | {"init"}
-    assert rehearsed | LOOK == set(main.commands), "a new command belongs to LOOK, or to CHANGES with a dry run"
+    assert set(main.commands) - rehearsed - ELSEWHERE - LOOK == set(), "a new command belongs to LOOK, or to CHANGES with a dry run"
     for name, command in main.commands.items():
         names = {option.name for option in command.params if isinstance(option, click.Option)}
-        assert ("dry_run" in names) == (name in rehearsed), name
+        assert ("dry_run" in names) == (name not in LOOK), name
 
 
 # --- what they do ------------------------------------------------------------------------------------------------
