@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import arraystore
 from arraystore.dataset import Dataset
-from arraystore.ingest import load_mapping, shipped_mappings, spool
+from arraystore.ingest import load_mapping, portions, shipped_mappings, spool, tables
 from arraystore.ingest.forms import read_form
 from layouts.times import parse_time
 from tests.ingest.conftest import DAY, HEADER, lines, mapping, written, zipped
@@ -60,10 +60,17 @@ def test_order_binds_within_each_dataset_only(tmp_path: Path, store: arraystore.
         load(written(tmp_path / "bad.csv", text + f"A,{DAY}T09:30,1,2\n"), mapping=MANY, into=INTO)
 
 
+@pytest.mark.parametrize("late", [False, True])
 def test_a_file_interrupted_between_two_datasets_is_completed_by_resume(
-    tmp_path: Path, store: arraystore.Store, load: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, store: arraystore.Store, load: Any, monkeypatch: pytest.MonkeyPatch, *, late: bool
 ) -> None:
-    path = written(tmp_path / "day.csv", mixed(500))
+    text = mixed(500)
+    if late:  # the second dataset comes up only after much of the first was read
+        monkeypatch.setattr(portions, "BEGINNING_BYTES", 1)
+        monkeypatch.setattr(tables, "BLOCK_BYTES", 2_000)
+        header, *rows = text.splitlines(keepends=True)
+        text = header + "".join(sorted(rows, key=lambda row: row[0]))
+    path = written(tmp_path / "day.csv", text)
     append, done = Dataset.append_stream, []
 
     def dies(self: Dataset, *args: Any, **options: Any) -> Any:
