@@ -26,6 +26,9 @@ class RehearsalStorage:
         self._over = MemoryStorage()
         self._deleted: set[str] = set()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError(f"a rehearsal of {self.url} stays in its process, as all that it wrote does")
+
     @property
     def url(self) -> str:
         """Where it would be written to."""
