@@ -9,17 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import append, checksums, growth, ingest, peers, recorder, size
-
-CASES: dict[str, Any] = {
-    "append": append,
-    "checksums": checksums,
-    "growth": growth,
-    "ingest": ingest,
-    "peers": peers,
-    "recorder": recorder,
-    "size": size,
-}
+from benchmarks import CASES, Any, dict, str
 
 
 @click.command()
