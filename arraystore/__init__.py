@@ -11,17 +11,18 @@
 Every public name is importable from here; nothing else is public.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from arraystore.adding import Receipt
 from arraystore.ancestry import Ancestor, Stale
 from arraystore.appender import Appender, Committed, SessionAppender
 from arraystore.appendqueue import Unacknowledged
 from arraystore.artifacts import Artifact
 from arraystore.auditing import Anchor, Audit, Audited, Head, Heads, Written
-from arraystore.cases import Note, QuarantineCase
 from arraystore.changes import Change, Changes
 from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.commit import ArtifactEntry, Pin
-from arraystore.copying import Copied
 from arraystore.dataset import Dataset
 from arraystore.diff import Diff, WindowDiff
 from arraystore.entry import Entry
@@ -45,23 +46,12 @@ from arraystore.errors import (
     VersionExpired,
     WindowClosed,
 )
-from arraystore.execution import ExecutionSurface, SequenceRange, Session
-from arraystore.experiments import Experiment, ExperimentsSurface
-from arraystore.following import Follower, Update
 from arraystore.frame import Frame
-from arraystore.ingest import FileReport, IngestReport, ingest, shipped_mappings
+from arraystore.ingest import ingest, shipped_mappings
 from arraystore.lineage import Dependent
 from arraystore.lint import lint
 from arraystore.manifest import Manifest, Version
-from arraystore.mending import Mended, Restored
-from arraystore.quarantine import QuarantineSurface
-from arraystore.reconciliation import Reconciliation, reconcile
-from arraystore.recovery import Recovery
-from arraystore.repairing import Repaired
 from arraystore.roots import init_store
-from arraystore.runs import Run
-from arraystore.runtable import RunRow, RunTable
-from arraystore.shipping import Shipped
 from arraystore.store import ClassSummary, Store, open_store, summarise
 from arraystore.surface import Surface
 from arraystore.symbols import Instrument, Period
@@ -86,6 +76,22 @@ from layouts import (
     schema_by_name,
 )
 from layouts.deviations import Deviation, Severity
+
+if TYPE_CHECKING:
+    from arraystore.cases import Note, QuarantineCase
+    from arraystore.copying import Copied
+    from arraystore.execution import ExecutionSurface, SequenceRange, Session
+    from arraystore.experiments import Experiment, ExperimentsSurface
+    from arraystore.following import Follower, Update
+    from arraystore.ingest.reports import FileReport, IngestReport
+    from arraystore.mending import Mended, Restored
+    from arraystore.quarantine import QuarantineSurface
+    from arraystore.reconciliation import Reconciliation, reconcile
+    from arraystore.recovery import Recovery
+    from arraystore.repairing import Repaired
+    from arraystore.runs import Run
+    from arraystore.runtable import RunRow, RunTable
+    from arraystore.shipping import Shipped
 
 __version__ = "0.1.0"
 
@@ -193,3 +199,35 @@ __all__ = [
     "shipped_mappings",
     "summarise",
 ]
+
+_LOADED_WHEN_USED = {
+    name: module
+    for module, names in {
+        "arraystore.cases": ["Note", "QuarantineCase"],
+        "arraystore.copying": ["Copied"],
+        "arraystore.execution": ["ExecutionSurface", "SequenceRange", "Session"],
+        "arraystore.experiments": ["Experiment", "ExperimentsSurface"],
+        "arraystore.following": ["Follower", "Update"],
+        "arraystore.ingest.reports": ["FileReport", "IngestReport"],
+        "arraystore.mending": ["Mended", "Restored"],
+        "arraystore.quarantine": ["QuarantineSurface"],
+        "arraystore.reconciliation": ["Reconciliation", "reconcile"],
+        "arraystore.recovery": ["Recovery"],
+        "arraystore.repairing": ["Repaired"],
+        "arraystore.runs": ["Run"],
+        "arraystore.runtable": ["RunRow", "RunTable"],
+        "arraystore.shipping": ["Shipped"],
+    }.items()
+    for name in names
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOADED_WHEN_USED:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(_LOADED_WHEN_USED[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,5 @@
 """Rows of live writers gathered into commits: a bounded queue in front, one thread behind, and nothing is ever dropped."""
 
-import asyncio
 import atexit
 import os
 import secrets
@@ -149,6 +148,8 @@ class _Appender[R]:
 
     async def flush_async(self) -> None:
         """`flush`, to be awaited: the event loop goes on meanwhile."""
+        import asyncio
+
         await asyncio.to_thread(self.flush)
 
     def close(self) -> None:
@@ -174,6 +175,8 @@ class _Appender[R]:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        import asyncio
+
         await asyncio.to_thread(self.close)
 
     # --- the caller's side ---------------------------------------------------------------------------------------

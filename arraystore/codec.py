@@ -9,10 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numcodecs import blosc, zstd  # type: ignore[import-untyped]
-
-# The module that numcodecs.pcodec itself calls: its wrapper tells neither how many elements came out nor whether more were to come.
-from pcodec import ChunkConfig, PagingSpec, standalone  # type: ignore[import-untyped]
 
 from arraystore.digest import crc32c
 from arraystore.errors import Corrupt
@@ -25,8 +21,31 @@ PAGE_ELEMENTS = 262_144
 
 type Decode = Callable[[bytes, np.ndarray], None]
 
-# Blosc's own threads would queue the callers behind one lock; Zarr sets the same when it loads its blosc codec.
-blosc.use_threads = False
+
+@functools.cache
+def _blosc() -> Any:
+    """Loaded when first used, as are the others: who only looks at what there is needs no codec."""
+    from numcodecs import blosc  # type: ignore[import-untyped]
+
+    # Its own threads would queue the callers behind one lock; Zarr sets the same when it loads its blosc codec.
+    blosc.use_threads = False
+    return blosc
+
+
+@functools.cache
+def _zstd() -> Any:
+    from numcodecs import zstd
+
+    return zstd
+
+
+@functools.cache
+def _pcodec() -> Any:
+    # The module that numcodecs.pcodec itself calls: its wrapper tells neither how many elements came out nor whether more were to come.
+    import pcodec  # type: ignore[import-untyped]
+    from pcodec import standalone  # noqa: F401 - an attribute of it from here on
+
+    return pcodec
 
 
 def encode_chunk(spec: CodecSpec, elements: np.ndarray) -> tuple[bytes, int]:
@@ -58,16 +77,17 @@ def decode_chunk(codec: str, stored: bytes, checksum: int, out: np.ndarray, *, b
 
 
 def _encode_pcodec(configuration: Mapping[str, Any], elements: np.ndarray) -> bytes:
-    stored: bytes = standalone.simple_compress(elements, _pcodec_configuration(configuration["level"]))
+    stored: bytes = _pcodec().standalone.simple_compress(elements, _pcodec_configuration(configuration["level"]))
     return stored
 
 
 @functools.cache
-def _pcodec_configuration(level: int) -> ChunkConfig:
-    return ChunkConfig(compression_level=level, paging_spec=PagingSpec.equal_pages_up_to(PAGE_ELEMENTS))
+def _pcodec_configuration(level: int) -> Any:
+    return _pcodec().ChunkConfig(compression_level=level, paging_spec=_pcodec().PagingSpec.equal_pages_up_to(PAGE_ELEMENTS))
 
 
 def _encode_blosc(configuration: Mapping[str, Any], elements: np.ndarray) -> bytes:
+    blosc = _blosc()
     shuffle = {"noshuffle": blosc.NOSHUFFLE, "shuffle": blosc.SHUFFLE, "bitshuffle": blosc.BITSHUFFLE}[configuration["shuffle"]]
     stored: bytes = blosc.compress(
         elements.view(np.dtype(f"u{configuration['typesize']}")),
@@ -80,19 +100,19 @@ def _encode_blosc(configuration: Mapping[str, Any], elements: np.ndarray) -> byt
 
 
 def _encode_zstd(configuration: Mapping[str, Any], elements: np.ndarray) -> bytes:
-    stored: bytes = zstd.compress(elements.view(np.uint8), configuration["level"], configuration["checksum"])
+    stored: bytes = _zstd().compress(elements.view(np.uint8), configuration["level"], configuration["checksum"])
     return stored
 
 
 def _decode_pcodec(stored: bytes, out: np.ndarray) -> None:
-    progress = standalone.simple_decompress_into(stored, out)
+    progress = _pcodec().standalone.simple_decompress_into(stored, out)
     if progress.n_processed != out.size or not progress.finished:
         more = "" if progress.finished else " and then more"
         raise Corrupt(f"it holds {progress.n_processed} elements{more}, where {out.size} belong")
 
 
 def _decode_pcodec_beginning(stored: bytes, out: np.ndarray) -> None:
-    done = standalone.simple_decompress_into(stored, out).n_processed
+    done = _pcodec().standalone.simple_decompress_into(stored, out).n_processed
     if done != out.size:
         raise Corrupt(f"it holds {done} elements, where {out.size} or more belong")
 
@@ -103,14 +123,14 @@ def _decode_blosc(stored: bytes, out: np.ndarray) -> None:
     told_out, told_size = int.from_bytes(stored[4:8], "little"), int.from_bytes(stored[12:16], "little")
     if size < BLOSC_HEADER_BYTES or told_out != out.nbytes or told_size != size:
         raise Corrupt(f"it says {told_size} bytes become {told_out}, where {size} are to become {out.nbytes}")
-    blosc.decompress(stored, out)
+    _blosc().decompress(stored, out)
 
 
 def _decode_zstd(stored: bytes, out: np.ndarray) -> None:
     payload = stored[:-CHECKSUM_BYTES]
     if (told := _zstd_content_bytes(payload)) != out.nbytes:
         raise Corrupt(f"it says it holds {told} bytes, where {out.nbytes} belong")
-    zstd.decompress(payload, out)
+    _zstd().decompress(payload, out)
 
 
 def _zstd_content_bytes(payload: bytes) -> int | None:

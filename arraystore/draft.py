@@ -1,7 +1,6 @@
 """What a writer wants the next version to say, before the log gives it a number."""
 
 import os
-import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from arraystore.errors import InvalidInput
 from arraystore.record import WINDOW_LENGTHS
 from layouts.schema import Schema
 
-HOST = socket.gethostname()
+HOST = os.uname().nodename
 _DECODER = msgspec.json.Decoder(Commit)
 
 

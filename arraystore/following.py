@@ -1,6 +1,5 @@
 """What appears in a dataset, commit by commit: rows that came, and windows whose rows were corrected, each told once."""
 
-import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -148,6 +147,8 @@ class Follower(Iterator[Update], AsyncIterator[Update]):
         return self
 
     async def __anext__(self) -> Update:
+        import asyncio
+
         while True:
             update = await asyncio.to_thread(self._next)
             if update is not None:

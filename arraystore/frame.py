@@ -1,8 +1,6 @@
 """What a read returns: a mapping of columns, and the ways from there to other libraries."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -79,6 +77,8 @@ class Frame(Mapping[str, Any]):
 
     def _known(self, name: str) -> None:
         if name not in self.rows.schema:
+            from difflib import get_close_matches
+
             nearest = get_close_matches(str(name), self.rows.schema.names, 1)
             advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(self)}"
             raise NotFound(f"column {name!r} isn't among those that were read; {advice}")
@@ -126,6 +126,8 @@ class Frame(Mapping[str, Any]):
         return "\n".join([self._title(), *lines])
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         head = "".join(f"<th>{escape(name)}<br><small>{escape(_type_of(self.schema.column(name)))}</small></th>" for name in self)
         body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row or ['…'] * len(self))}</tr>" for row in self._preview())
         return f"<table><caption>{escape(self._title())}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,5 +1,6 @@
 """Rows of a schema from whatever the caller has: everything is checked, every problem told, and no value changed."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -122,10 +123,8 @@ def given_from(name: str, value: Any, column: Column | None = None) -> Given:
     match value:
         case Ragged() | Labels() | Decimals():
             return Given(values=value, valid=value.valid)
-        case np.ma.MaskedArray():
-            return _from_masked(name, value)
         case np.ndarray():
-            return _from_numpy(name, value)
+            return _from_masked(name, value) if _is_masked(value) else _from_numpy(name, value)
         case str() | bytes() | bytearray() | Mapping() | None:
             raise _not_a_column(name, value)
     if is_series(value):
@@ -147,7 +146,12 @@ def _not_a_column(name: str, value: object) -> InvalidInput:
     )
 
 
-def _from_masked(name: str, value: np.ma.MaskedArray[Any, Any]) -> Given:
+def _is_masked(value: np.ndarray) -> bool:
+    # Who has one has loaded its module, which takes as long as a fifth of numpy.
+    return "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray)
+
+
+def _from_masked(name: str, value: Any) -> Given:
     mask = np.ma.getmaskarray(value)
     if mask.ndim == 2:
         some, every = mask.any(axis=1), mask.all(axis=1)

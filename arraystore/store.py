@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arraystore import arguments
 from arraystore.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, stands, window_span
@@ -15,8 +15,6 @@ from arraystore.compaction import Compaction
 from arraystore.datasetlint import lint_root
 from arraystore.diff import Diff, compare
 from arraystore.errors import InvalidInput, NotFound, Problem
-from arraystore.execution import ExecutionSurface
-from arraystore.experiments import ExperimentsSurface
 from arraystore.expiry import Expiry
 from arraystore.fetch import DOCUMENT_BYTES, fetch
 from arraystore.frame import Frame
@@ -24,7 +22,6 @@ from arraystore.garbage import Garbage
 from arraystore.lineage import Dependent, LineageIndex
 from arraystore.maintenance import Override, collect_garbage, expire_versions, on_each, pinned_versions
 from arraystore.place import require
-from arraystore.quarantine import QuarantineSurface
 from arraystore.resolving import Resolver
 from arraystore.roots import Opener, StoreAttributes, check_class_root, class_url, decode_attributes, init_store, locate
 from arraystore.storage import MemoryStorage, open_storage
@@ -39,11 +36,10 @@ from layouts.classes import Action, Role, StorageClass, may
 from layouts.deviations import Deviation
 from layouts.naming import KEY_TEMPLATES
 
-SURFACES: Mapping[StorageClass, type[Surface]] = {
-    StorageClass.QUARANTINE: QuarantineSurface,
-    StorageClass.EXPERIMENTS: ExperimentsSurface,
-    StorageClass.EXECUTION_RECORDS: ExecutionSurface,
-}
+if TYPE_CHECKING:
+    from arraystore.execution import ExecutionSurface
+    from arraystore.experiments import ExperimentsSurface
+    from arraystore.quarantine import QuarantineSurface
 
 
 class Store(Upkeep):
@@ -88,17 +84,17 @@ class Store(Upkeep):
         return self.surface(StorageClass.DERIVED)
 
     @property
-    def quarantine(self) -> QuarantineSurface:
+    def quarantine(self) -> "QuarantineSurface":
         """Datasets excluded from promotion."""
         return self.surface(StorageClass.QUARANTINE)  # type: ignore[return-value]
 
     @property
-    def experiments(self) -> ExperimentsSurface:
+    def experiments(self) -> "ExperimentsSurface":
         """Backtest runs."""
         return self.surface(StorageClass.EXPERIMENTS)  # type: ignore[return-value]
 
     @property
-    def execution_records(self) -> ExecutionSurface:
+    def execution_records(self) -> "ExecutionSurface":
         """Order events, fills and other records of live and backtest sessions."""
         return self.surface(StorageClass.EXECUTION_RECORDS)  # type: ignore[return-value]
 
@@ -114,7 +110,7 @@ class Store(Upkeep):
             storage = self._lazy(storage_class)
             writes = _allowed(self.role, Action.WRITE, storage_class)
             lineage = LineageIndex(partial(self._beside, "lineage")) if writes else None
-            kind = SURFACES.get(storage_class, Surface) if self._tag is None else TaggedSurface
+            kind = _kind(storage_class) if self._tag is None else TaggedSurface
             found = kind(storage, storage_class, self.role, self.check_pins, lineage)
             if isinstance(found, TaggedSurface) and self._tag is not None:
                 found.tag = self._tag.name
@@ -310,6 +306,25 @@ class Store(Upkeep):
         if self._resolver is None:
             self._resolver = Resolver(self.canonical)
         return self._resolver.resolve(symbol, venue, at, known_at)
+
+
+def _kind(storage_class: StorageClass) -> type[Surface]:
+    """A class's own kind of surface, loaded when first asked for."""
+    match storage_class:
+        case StorageClass.QUARANTINE:
+            from arraystore.quarantine import QuarantineSurface
+
+            return QuarantineSurface
+        case StorageClass.EXPERIMENTS:
+            from arraystore.experiments import ExperimentsSurface
+
+            return ExperimentsSurface
+        case StorageClass.EXECUTION_RECORDS:
+            from arraystore.execution import ExecutionSurface
+
+            return ExecutionSurface
+        case _:
+            return Surface
 
 
 def _allowed(role: Role, action: Action, storage_class: StorageClass) -> bool:

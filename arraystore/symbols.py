@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from heapq import heappop, heappush
 from itertools import zip_longest
 from typing import Any, NamedTuple
@@ -178,6 +177,8 @@ def nearby(tables: Sequence[Names], symbol: str, venue: str) -> str:
     if venue not in venues:
         return f"venue {venue!r} isn't known; there are {', '.join(venues[:SHOWN])}{_more(venues)}"
     listed = sorted({known for table in tables for known in table.on_venue(venue)})
+    from difflib import get_close_matches
+
     nearest = get_close_matches(symbol, listed, SHOWN, cutoff=0.5) or listed
     return f"{venue} knows {', '.join(nearest[:SHOWN])}{_more(listed)}"
 

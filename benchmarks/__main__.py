@@ -9,7 +9,18 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import CASES, Any, dict, str
+from benchmarks import append, checksums, discovery, growth, ingest, peers, recorder, size
+
+CASES: dict[str, Any] = {
+    "append": append,
+    "checksums": checksums,
+    "discovery": discovery,
+    "growth": growth,
+    "ingest": ingest,
+    "peers": peers,
+    "recorder": recorder,
+    "size": size,
+}
 
 
 @click.command()

@@ -1,7 +1,6 @@
 """The schemas we ship, by name; users' own stand on equal terms."""
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from inspect import signature
 from types import MappingProxyType
 from typing import Any
@@ -77,6 +76,8 @@ SCHEMAS: Mapping[str, Callable[..., Schema]] = MappingProxyType({function.__name
 def schema_by_name(name: str, **options: Any) -> Schema:
     """A shipped schema, with the options its function takes."""
     if name not in SCHEMAS:
+        from difflib import get_close_matches
+
         nearest = get_close_matches(str(name), SCHEMAS, 1)
         advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(SCHEMAS)}"
         raise InvalidInput(Problem("schema", f"no schema {name!r} is shipped; {advice}"))

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
@@ -112,6 +111,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
         try:
             return self._by_name[name]
         except KeyError:
+            from difflib import get_close_matches
+
             nearest = get_close_matches(str(name), self.names, 1)
             advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(self.names)}"
             raise InvalidInput(Problem(f"column {name!r}", f"schema {self.name!r} has no such column; {advice}")) from None

@@ -34,7 +34,7 @@ THREADED_BYTES = 64 << 20  # smaller files are read sooner than threads are woke
 FAILURES_LIMIT = 20
 
 
-def ingest(
+def load(
     store: Store,
     files: Files,
     *,
@@ -49,45 +49,7 @@ def ingest(
     keep_originals: bool = False,
     progress: Callable[[FileReport], None] | None = None,
 ) -> IngestReport:
-    """Load files into datasets, each in one commit, all of its rows or none; durable when this returns.
-
-    A file whose rows go to several datasets (the mapping's `split`, or members of an archive) is read to its end before anything of it is
-    committed, and then is one commit in each of them.
-
-    Parameters
-    ----------
-    store
-        Opened as a role that may write there.
-    files
-        CSV (plain, gzip, zstd, or zip of one or many), Parquet, Arrow or DBN, as the mapping says. Files larger than memory are fine:
-        a worker holds about half a gigabyte.
-    mapping
-        The name of a shipped mapping, a TOML file, or what one says (docs/ingest.md).
-    into
-        Where to: `class/key`, which may name parts of the file's name (`canonical/binance/trades/{symbol}`); by default as the mapping
-        says. The dataset is made if there is none.
-    parameters
-        Values for the mapping's parameters.
-    resume
-        Pass over files that were ingested with this mapping before, whatever they are called now; without it they are an error.
-    workers
-        How many files are read at once, in threads. Where arrival order counts, they are committed in the order given all the same.
-    dry_run
-        Read and check everything, write nothing.
-    completeness, reopen
-        As in `append`, for the windows each file touches.
-    keep_originals
-        Keep each file as it is beside its rows, as an artifact `originals/<name>`.
-    progress
-        Called with the report of each file as it is done, from this thread.
-
-    Raises
-    ------
-    InvalidInput
-        With the file, line, column and text of what can't be taken. Nothing of such a file is in; other files are not affected.
-    AlreadyExists, WindowClosed
-        Where a file is in already, or lies in a window that is complete.
-    """
+    """Load files into datasets: what `arraystore.ingest` does."""
     if type(workers) is not int or workers < 1:
         raise InvalidInput(Problem("workers", f"{workers!r} isn't a number of workers, from 1 up"))
     name, loaded = load_mapping(mapping)
@@ -139,7 +101,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """One call of `ingest`."""
+    """One call of `load`."""
 
     target: Target
     keep_originals: bool

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from arraystore.errors import InvalidInput, NotFound
 from arraystore.storage import memory
@@ -43,6 +42,8 @@ def _open_directory(path: str, *, create: bool) -> LocalStorage:
 
 
 def _file_path(url: str) -> str:
+    from urllib.parse import unquote, urlsplit
+
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost") or not parts.path or parts.query or parts.fragment:
         raise InvalidInput(f"{url!r} names another host, or no path; give file:///path, with ? and # escaped", where="url")
