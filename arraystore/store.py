@@ -19,6 +19,7 @@ from arraystore.expiry import Expiry
 from arraystore.fetch import DOCUMENT_BYTES, fetch
 from arraystore.frame import Frame
 from arraystore.garbage import Garbage
+from arraystore.kinds import kind_of
 from arraystore.lineage import Dependent, LineageIndex
 from arraystore.maintenance import Override, collect_garbage, expire_versions, on_each, pinned_versions
 from arraystore.place import require
@@ -110,7 +111,7 @@ class Store(Upkeep):
             storage = self._lazy(storage_class)
             writes = _allowed(self.role, Action.WRITE, storage_class)
             lineage = LineageIndex(partial(self._beside, "lineage")) if writes else None
-            kind = _kind(storage_class) if self._tag is None else TaggedSurface
+            kind = kind_of(storage_class) if self._tag is None else TaggedSurface
             found = kind(storage, storage_class, self.role, self.check_pins, lineage)
             if isinstance(found, TaggedSurface) and self._tag is not None:
                 found.tag = self._tag.name
@@ -306,25 +307,6 @@ class Store(Upkeep):
         if self._resolver is None:
             self._resolver = Resolver(self.canonical)
         return self._resolver.resolve(symbol, venue, at, known_at)
-
-
-def _kind(storage_class: StorageClass) -> type[Surface]:
-    """A class's own kind of surface, loaded when first asked for."""
-    match storage_class:
-        case StorageClass.QUARANTINE:
-            from arraystore.quarantine import QuarantineSurface
-
-            return QuarantineSurface
-        case StorageClass.EXPERIMENTS:
-            from arraystore.experiments import ExperimentsSurface
-
-            return ExperimentsSurface
-        case StorageClass.EXECUTION_RECORDS:
-            from arraystore.execution import ExecutionSurface
-
-            return ExecutionSurface
-        case _:
-            return Surface
 
 
 def _allowed(role: Role, action: Action, storage_class: StorageClass) -> bool:
