@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from arraystore.commit import ArtifactEntry, Interval, Pin, SegmentEntry
 from arraystore.errors import AlreadyExists, Corrupt, NotFound
 from arraystore.fetch import fetch_record
 from arraystore.fold import check_entry, check_window_name, checked_artifacts, checked_schemas
+from arraystore.pool import share
 from arraystore.record import ArrayRef, Count, Int64, decode_record, encode_record, pack_arrays, unpack_arrays
 from arraystore.state import COMPLETENESS, State, WindowState, WindowSummary
 from arraystore.storage.base import Storage
@@ -20,6 +22,8 @@ from layouts.schema import Schema
 
 NO_TIME = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
 MINIMUM_LOG_BYTES = 64 << 10
+ROW_BYTES = 130
+WRITERS = 8  # of manifests at once: a medium syncs what waits together as one
 DIGEST = re.compile(r"[0-9a-f]{64}")
 ASCII_LAST = 127
 
@@ -179,12 +183,19 @@ def manifest_record(dataset: str, state: WindowState) -> tuple[bytes, str]:
 
 
 def is_due(state: State) -> bool:
-    """Whether the log since the last checkpoint outweighs what a new one would write."""
+    """Whether the log since the last checkpoint outweighs what a new one would write.
+
+    A manifest for each commit is free, and a row for each window half so: else commits that change a window each would never have
+    a checkpoint, or one after so many that who opens the dataset folds thousands.
+    """
     if state.log_bytes < MINIMUM_LOG_BYTES:
         return False
-    manifests = sum(600 + 400 * len(window.segments) + 250 * len(window.lineage) for window in state.changed.values())
-    root = 4096 + 240 * (len(state.table) + len(state.changed)) + 300 * len(state.artifacts) + 2000 * len(state.schemas)
-    return state.log_bytes >= manifests + root + 120 * (len(state.writers) + len(state.attributes))
+    changed, commits = len(state.changed), state.version - (state.checkpoint[0] if state.checkpoint else 0)
+    root = 4096 + ROW_BYTES // 2 * (len(state.table) + changed) + 300 * len(state.artifacts) + 2000 * len(state.schemas)
+    least = root + 120 * (len(state.writers) + len(state.attributes)) - 1000 * min(commits, changed)
+    if state.log_bytes < least + 600 * changed:  # no manifest is smaller; this spares a look at all of them
+        return False
+    return state.log_bytes >= least + sum(600 + 400 * len(window.segments) + 250 * len(window.lineage) for window in state.changed.values())
 
 
 def encode_checkpoint(state: State) -> tuple[bytes, str, dict[str, bytes]]:
@@ -244,8 +255,8 @@ def encode_checkpoint(state: State) -> tuple[bytes, str, dict[str, bytes]]:
 def write_checkpoint(storage: Storage, prefix: str, state: State) -> tuple[int, str]:
     """Make the state's checkpoint durable, manifests first; whoever else writes it at the same time writes the same."""
     data, digest, manifests = encode_checkpoint(state)
-    for name, manifest in manifests.items():
-        _create_same(storage, f"{prefix}/_manifests/{name}", manifest)
+    jobs = [partial(_create_same, storage, f"{prefix}/_manifests/{name}", manifest) for name, manifest in manifests.items()]
+    share(jobs, min(WRITERS, len(jobs)))
     _create_same(storage, f"{prefix}/_checkpoints/{version_name(state.version)}", data)
     return state.version, digest
 

@@ -145,3 +145,18 @@ def test_many_writers_don_t_make_every_checkpoint_dear() -> None:
         costs.append(ledger.take()[2])
     assert stored(ledger, "_checkpoints") + stored(ledger, "_manifests") <= stored(ledger, "_log")
     assert sum(costs[-400:]) < 2 * sum(costs[:400])
+
+
+def test_a_commit_for_each_window_gets_checkpoints_too() -> None:
+    """Else whoever opens a dataset of many windows folds every commit it ever had."""
+    ledger = Ledger()
+    dataset = opened(ledger).canonical.create(KEY, PLAIN)
+    for number in range(1_500):
+        dataset.append(one(0, START + number * DAY))
+    state = dataset._log.head()
+    assert state.checkpoint is not None
+    assert state.version - state.checkpoint[0] < 300
+    assert stored(ledger, "_checkpoints") + stored(ledger, "_manifests") <= 2_048 * 1_500
+    ledger.take()
+    assert opened(ledger, "analysis").canonical[KEY].version == 1_501
+    assert ledger.take()[0] < 350
