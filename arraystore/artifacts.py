@@ -194,6 +194,8 @@ class Artifact:
                 whole.update(block)
         except Corrupt as error:
             return [str(error)]
+        if (size := self.storage.size(f"{self._location}/data")) != self.size:
+            return [f"{self._location}/data: has {size} bytes, not the {self.size} that were committed"]
         if whole.hexdigest() != self.sha256:
             return [f"{self._location}/data: digest {whole.hexdigest()}, not the {self.sha256} that was committed"]
         return []

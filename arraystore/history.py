@@ -294,8 +294,16 @@ class History:
                 continue
             if self.storage.exists(self._key(version)):
                 return version
+        self._refuse_headless(floor)
         msg = f"{self.storage.url}/{self.prefix}: no dataset is there"
         raise NotFound(msg)
+
+    def _refuse_headless(self, floor: int) -> None:
+        """A log that doesn't begin where it must isn't none: a file was lost."""
+        for name in self.storage.list(f"{self.prefix}/_log").objects:
+            with suppress(InvalidInput):
+                if (version := parse_version_name(name)) > floor:
+                    raise self._missing(version, floor + 1)
 
     def _state_at(self, version: int) -> State:
         """The state at a version, from the newest checkpoint that is whole, or from the first commit."""
