@@ -98,11 +98,16 @@ def impact(index: LineageIndex, view: DatasetView, windows: Sequence[str] | None
     """What was made from older versions of the windows (None: all) than `view` sees, oldest first."""
     edges = index.dependents(view.storage_class, view.key)
     found = []
+    plain: set[int] = set()  # versions that changed rows: each is looked at once, however many windows it changed
     for name in view.windows() if windows is None else windows:
         manifest = view.manifest(name)
         for edge in edges:
             older = [pin for pin in edge.inputs if pin.version < manifest.version and _touches(name, pin)]
-            changed = view.rows_version(name) if older else 0
+            changed = 0
+            if older:
+                changed = manifest.version if manifest.version in plain else view.rows_version(name)
+                if changed == manifest.version:
+                    plain.add(changed)
             found += [Stale(dependent=edge, pin=pin, window=name, now=changed) for pin in older[-1:] if pin.version < changed]
     return found
 

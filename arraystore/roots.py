@@ -172,4 +172,9 @@ def decode_attributes[T: (StoreAttributes, ClassAttributes)](data: bytes, kind: 
     if attributes.format != FORMAT:
         msg = f"{where} has format {attributes.format}; this version of arraystore reads format {FORMAT}: upgrade it"
         raise Unsupported(msg)
+    if isinstance(attributes, StoreAttributes):
+        try:
+            class_map(where, attributes.roots)
+        except InvalidInput as error:
+            raise Corrupt(f"{where}/zarr.json maps classes to where they can't be: {error}") from error
     return attributes

@@ -160,6 +160,14 @@ class State:
         except KeyError:
             return WindowState(window=name)
 
+    def has_window(self, name: str) -> bool:
+        """Whether a window was ever named, told without listing them."""
+        try:
+            self.summary(name)
+        except (KeyError, AttributeError, TypeError):  # whatever a caller took for a name
+            return False
+        return True
+
     def summary(self, name: str) -> WindowSummary:
         """The window in short, without loading its manifest."""
         found = self.changed.get(name)

@@ -172,7 +172,7 @@ class DatasetView:
 
     def _window(self, window: str) -> WindowState:
         name = self._on_disk(window)
-        if name not in self._state.window_names():
+        if not self._state.has_window(name):
             msg = f"{self._place} has no window {window!r} at version {self.version}; it has {arguments.some(self.windows())}"
             raise NotFound(msg)
         with self._log.explained(self.version):

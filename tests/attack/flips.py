@@ -48,7 +48,7 @@ class Small:
         name = f"small-{self.schema}-{self.profile}-{id(self):x}"
         self.storage = MemoryStorage(name)
         quality = self.opened("data-quality", create=True)
-        with mock.patch("arraystore.checkpoint.MINIMUM_LOG_BYTES", 4096):
+        with mock.patch("arraystore.checkpoint.is_due", lambda state: state.version == 4):
             dataset = quality.canonical.create(KEY, arraystore.schema_by_name(self.schema), profile=self.profile)
             with mock.patch("arraystore.writer.TAIL_BYTES", -1):
                 dataset.append(generate(self.schema, ROWS, seed=1))
