@@ -9,6 +9,7 @@ import numpy as np
 
 from arraystore.commit import Interval, Pin
 from arraystore.errors import InvalidInput, Problem
+from arraystore.redaction import PURGED
 from arraystore.state import COMPLETENESS
 from layouts.columnrules import json_problems
 from layouts.schema import Kind, Schema
@@ -53,6 +54,14 @@ def json_object(given: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
     if problems := tuple(json_problems(plain, where)):
         raise InvalidInput(problems)
     return dict(plain)
+
+
+def attributes(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A dataset's attributes, but for the one that tells of what was purged."""
+    found = json_object(given, "attributes")
+    if PURGED in found:
+        raise InvalidInput(f"{PURGED!r} is what purges write: choose another name", "attributes")
+    return found
 
 
 def _plain(given: Any, where: str, deeper: int) -> Any:

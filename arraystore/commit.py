@@ -111,3 +111,4 @@ class Commit(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     segment_floor: Count | None = None
     state: str | None = None
     reason: str = ""
+    purged: tuple[str, ...] = ()  # of a redacted commit: windows whose tails aren't in it any more; never in a commit itself

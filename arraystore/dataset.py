@@ -10,14 +10,18 @@ from arraystore.artifacts import ArtifactSource
 from arraystore.commit import ArtifactEntry, Pin
 from arraystore.compaction import Compaction, CompactionRule, Compactor
 from arraystore.draft import Draft
+from arraystore.errors import InvalidInput
 from arraystore.evolution import evolve_draft
 from arraystore.filing import keep_file
+from arraystore.purging import Purge, Purger
+from arraystore.redaction import tombstones
 from arraystore.state import State
 from arraystore.writer import WITHDRAWN, Request, Writer
 from layouts.chunking import SEGMENT_ROWS
 from layouts.classes import Action
 from layouts.schema import Schema
 from layouts.times import parse_time
+from layouts.windows import WindowLength, parse_window
 
 
 class Dataset(Adding):
@@ -118,7 +122,7 @@ class Dataset(Adding):
             window=None if window is None else self._on_disk(window),
             completeness=arguments.completeness(completeness),
             reopen=True,
-            attributes=arguments.json_object(attributes, "attributes"),
+            attributes=arguments.attributes(attributes),
             window_attributes=arguments.json_object(window_attributes, "window_attributes"),
             reason=arguments.text(reason, "reason"),
         )
@@ -179,3 +183,48 @@ class Dataset(Adding):
         done, state = compactor.compact(names)
         self._move(state)
         return done
+
+    def purge(
+        self,
+        window: str | Iterable[str] | None = None,
+        *,
+        before: TimeLike | None = None,
+        reason: str,
+        dry_run: bool = False,
+    ) -> Purge:
+        """Take the rows of windows out of every version, for good: their licence or age ended. It can't be undone.
+
+        Role operations. The bytes are gone from this store when this returns, those in commits too; copies are purged by themselves.
+        Manifests and digests of older versions stay, and a tombstone that says who did it, when and why: reading these rows at an older
+        version, by a pin or tag, raises `Purged` with it. An interrupted purge goes on when it is called again.
+
+        Parameters
+        ----------
+        window
+            One, or several.
+        before
+            Instead: all windows with rows that end at this time or before it.
+        dry_run
+            Change nothing, and tell what would go.
+        """
+        self._place.require(Action.PURGE)
+        reason = arguments.text(reason, "reason", empty=False)
+        if (window is None) == (before is None):
+            raise InvalidInput("name windows, or a time before which they end; one of the two", "window")
+        if window is not None:
+            names = [self._window(name).window for name in ((window,) if isinstance(window, str) else arguments.texts(window, "window"))]
+        else:
+            names = self._ended(parse_time(before, "before"))
+        purger = Purger(self._log, self.uuid, self.role, names, reason)
+        if dry_run or not names:
+            return purger.plan()
+        done, state = purger.purge()
+        self._move(state)
+        return done
+
+    def _ended(self, moment: int) -> list[str]:
+        """Windows in time that end at a moment or before, and have rows, or were purged (perhaps not to the end)."""
+        if self._state.schema is None or self.schema.window is WindowLength.WHOLE:
+            raise InvalidInput("its windows don't end in time: name those that are meant", "before")
+        state, purged = self._state, tombstones(self._state)
+        return [name for name in state.window_names() if (name in purged or state.summary(name).rows) and parse_window(name).stop <= moment]

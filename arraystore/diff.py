@@ -137,11 +137,13 @@ def _window(before: Side, after: Side, name: str) -> WindowDiff | None:
     if all(there) and same_dataset and before.state.summary(name).version == after.state.summary(name).version:
         return None
     old, new = before.state.window(name), after.state.window(name)
+    with before.log.explained(before.state.version, (name,)), after.log.explained(after.state.version, (name,)):
+        columns = _columns(before, after, old, new)
     found = WindowDiff(
         window=(after if there[1] else before).told(name),
         change="changed" if all(there) else "added" if there[1] else "removed",
         rows=(old.rows, new.rows),
-        columns=_columns(before, after, old, new),
+        columns=columns,
         completeness=(old.completeness, new.completeness),
         coverage=(old.coverage, new.coverage),
         attributes=_pairs(old.attributes, new.attributes),

@@ -9,7 +9,8 @@ ArrayStoreError
 │   ├── InvalidInput           a ValueError with all problems (defined in `layouts`)
 │   ├── AccessDenied           a PermissionError: this role may not do that to this class
 │   ├── NotFound               a KeyError: no such store, dataset, version, window, artifact
-│   │   └── VersionExpired     it was there, and retention removed it
+│   │   ├── VersionExpired     it was there, and retention removed it
+│   │   └── Purged             the rows were there, and were purged from every version: who, when and why
 │   ├── AlreadyExists          a FileExistsError
 │   └── WindowClosed           the window is complete, or the dataset sealed
 ├── StopAndVerify              don't go on before looking
@@ -33,6 +34,7 @@ __all__ = [
     "NotFound",
     "PlanExpired",
     "Problem",
+    "Purged",
     "QueueFull",
     "Retry",
     "StopAndVerify",
@@ -76,6 +78,10 @@ class NotFound(FixTheCall, KeyError):
 
 class VersionExpired(NotFound):
     """The version was there, and retention removed it."""
+
+
+class Purged(NotFound):
+    """The rows were there, and were taken out of every version; what is left tells who did it, when and why."""
 
 
 class AlreadyExists(FixTheCall, FileExistsError):

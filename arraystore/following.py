@@ -215,9 +215,10 @@ class Follower(Iterator[Update], AsyncIterator[Update]):
         return Frame(rows if self._columns is None else rows.reorder(self._columns))
 
     def _read(self, state: State, window: WindowState, entries: Sequence[SegmentEntry], schema: Schema, *, whole: bool = False) -> Rows:
-        parts = load_parts(self._log, state, WindowState(window=window.window, segments=tuple(entries)))
         columns = schema.names if whole or self._columns is None else self._columns
-        return read(self._place.storage, parts, schema, Selection(), columns=columns)
+        with self._log.explained(state.version, (window.window,)):
+            parts = load_parts(self._log, state, WindowState(window=window.window, segments=tuple(entries)))
+            return read(self._place.storage, parts, schema, Selection(), columns=columns)
 
     def _new_rows(self, before: _Part, after: _Part) -> Rows:
         """Rows that came in segments which took tails along: without these, which were told before."""

@@ -1,7 +1,7 @@
 """A dataset's versions, found and folded: the reading side of the log (FORMAT.md sections 6 to 8)."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -13,13 +13,14 @@ from arraystore.errors import (
     Corrupt,
     InvalidInput,
     NotFound,
+    Purged,
     Unsupported,
     VersionExpired,
 )
 from arraystore.fetch import DOCUMENT_BYTES, fetch, fetch_number, fetch_record
 from arraystore.floors import Floor, load_floor
 from arraystore.fold import fold
-from arraystore.record import decode_record
+from arraystore.redaction import decode_commit, tombstones
 from arraystore.state import State
 from arraystore.storage.base import Storage
 from layouts.naming import escape, parse_version_name, version_name
@@ -65,7 +66,7 @@ class History:
         """Commit, body, digest and size of a version; NotFound where there is none."""
         key = self._key(version)
         data = fetch_record(self.storage, key)
-        commit, body, digest = decode_record("commit", data, Commit, key)
+        commit, body, digest = decode_commit(data, key)
         if commit.version != version or (commit.checkpoint is not None and commit.checkpoint[0] >= version):
             msg = f"{key}: holds the commit of version {commit.version}, checkpoint {commit.checkpoint}: restore it from a replica"
             raise Corrupt(msg)
@@ -191,13 +192,16 @@ class History:
         return load_floor(self.storage, self.prefix)
 
     @contextmanager
-    def explained(self, version: int) -> Iterator[None]:
-        """Tell a reader of a version what became of it, if what it misses was removed since it was opened."""
+    def explained(self, version: int, windows: Iterable[str] = ()) -> Iterator[None]:
+        """Tell a reader of windows at a version what became of them, if what it misses was removed since it was opened."""
         try:
             yield
         except (Corrupt, NotFound) as error:
             if isinstance(error, VersionExpired):
                 raise
+            for window, stone in tombstones(self.head()).items():
+                if window in windows and version < stone.version:
+                    raise Purged(f"{self.prefix}: window {window} {stone.told()}") from error
             floor = self.floor_record()
             if version > floor.floor or version in floor.checkpoints:
                 raise

@@ -1,18 +1,23 @@
 """Maintenance of many datasets of a store: what is done to one, done to all that patterns name."""
 
+import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
-from arraystore.arguments import text, texts, whole
+from arraystore.arguments import TimeLike, text, texts, whole
+from arraystore.compaction import Compaction
 from arraystore.dataset import Dataset
 from arraystore.errors import InvalidInput, NotFound
 from arraystore.expiry import Expirer, Expiry
 from arraystore.garbage import Collector, Garbage
 from arraystore.lineage import LineageIndex
 from arraystore.place import require
+from arraystore.purging import Purge
+from arraystore.storage.base import Storage
 from arraystore.surface import Surface
 from arraystore.tags import Tags
 from layouts.classes import Action, Role, StorageClass
@@ -122,3 +127,95 @@ def pinned_versions(lineage: LineageIndex, tags: Tags, storage_class: str, key: 
     pins = [pin for made in lineage.dependents(storage_class, key) for pin in made.inputs]
     pins += [pin for tag in tags.every() for pin in tag.pins]
     return {pin.version for pin in pins if (pin.storage_class, pin.key) == (storage_class, key)}
+
+
+class Maintenance(ABC):
+    """The part of a `Store` that keeps it small: datasets are named by patterns, and what was done comes back by address."""
+
+    role: Role
+
+    @abstractmethod
+    def surface(self, storage_class: StorageClass | str) -> Surface:
+        """The surface of a class."""
+
+    @abstractmethod
+    def _beside(self, name: str, *, create: bool) -> Storage:
+        """What lies beside the classes."""
+
+    @property
+    @abstractmethod
+    def tag_name(self) -> str | None:
+        """The tag that the store was opened at."""
+
+    def _untagged(self) -> Callable[[StorageClass], Surface]:
+        """The surfaces, for maintenance, which a tag knows nothing of."""
+        if self.tag_name is not None:
+            raise InvalidInput(f"the store was opened at tag {self.tag_name!r}, which is read-only: open it without the tag", "tag")
+        return self.surface
+
+    def compact(self, patterns: str | Iterable[str] = "*", *, dry_run: bool = False, **options: Any) -> Mapping[str, Compaction]:
+        """Compact every window of every dataset that a pattern names (`canonical/*/trades`); what was done, by address.
+
+        Role operations. `dry_run` only plans; the other options are those of `Dataset.compact`.
+        """
+        return on_each(self._untagged(), self.role, patterns, Action.MAINTAIN, lambda dataset: dataset.compact(dry_run=dry_run, **options))
+
+    def gc(
+        self, patterns: str | Iterable[str] = "*", *, dry_run: bool = True, grace: Any = None, clock: Callable[[], int] = time.time_ns
+    ) -> Mapping[str, Garbage]:
+        """Find what no version of a dataset names, and remove it unless `dry_run`; by address, also of deleted datasets.
+
+        Role operations. Never removes what a version that is kept, a pin or a tag names, nor what a writer is about to name: one who
+        planned before the floor that this commits writes again. `grace` (a duration; by default the class's, a day) spares writers that
+        planned within it the trouble.
+        """
+        return collect_garbage(self._untagged(), self.role, patterns, dry_run=dry_run, grace=grace, clock=clock)
+
+    def expire(
+        self,
+        patterns: str | Iterable[str] = "*",
+        *,
+        keep_versions: int | None = None,
+        keep: Any = None,
+        delay: Any = None,
+        dry_run: bool = True,
+        reason: str = "",
+        clock: Callable[[], int] = time.time_ns,
+    ) -> Mapping[str, Expiry]:
+        """Take the next step of expiring old versions, by address: mark them, or once the delay is over, have them gone for readers.
+
+        Role operations. Pinned and tagged versions stay readable, and so does the newest. `gc` then removes what only they named.
+
+        Parameters
+        ----------
+        keep_versions, keep
+            So many newest versions stay, and all that were the newest within that duration; given either, both take the place of the
+            class's rule (`layouts.retention`: raw, canonical, quarantine, experiments and execution records keep all versions).
+        delay
+            Between the two steps (7 days by default); with `"0s"` one call takes both.
+        """
+        index, tags = LineageIndex(partial(self._beside, "lineage")), Tags(partial(self._beside, "tags"))
+        override = Override(keep_versions=keep_versions, keep=keep, delay=delay)
+        pinned = partial(pinned_versions, index, tags)
+        return expire_versions(self._untagged(), self.role, patterns, pinned, override, dry_run=dry_run, reason=reason, clock=clock)
+
+    def purge(
+        self,
+        patterns: str | Iterable[str],
+        *,
+        windows: str | Iterable[str] | None = None,
+        before: TimeLike | None = None,
+        reason: str,
+        dry_run: bool = True,
+    ) -> Mapping[str, Purge]:
+        """Take rows out of every version of all datasets that a pattern names, for good, unless `dry_run`: see `Dataset.purge`.
+
+        Role operations.
+        """
+        return on_each(
+            self._untagged(),
+            self.role,
+            patterns,
+            Action.PURGE,
+            lambda dataset: dataset.purge(windows, before=before, reason=reason, dry_run=dry_run),
+        )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from arraystore.commit import Commit, SegmentEntry, Tail, WindowChange
-from arraystore.errors import Corrupt, NotFound, VersionExpired
+from arraystore.errors import Corrupt, NotFound, Purged, VersionExpired
 from arraystore.fold import check_span
 from arraystore.log import Log
 from arraystore.plan import Part
@@ -24,6 +24,8 @@ def load_parts(log: Log, state: State, *windows: WindowState) -> list[Part]:
                 if entry.tail not in commits:
                     commits[entry.tail] = _commit_of(log, entry, prefix)
                 commit, body = commits[entry.tail]
+                if window.window in commit.purged:
+                    raise Purged(f"{prefix}: its rows of window {window.window} were purged")
                 rows = decode_tail(_tail_of(commit.windows, window.window, entry, prefix), body, schema, prefix)
             if state.schema is not None:
                 check_span(entry, window.window, schema, prefix)

@@ -14,7 +14,8 @@ from arraystore.errors import Corrupt, InvalidInput, Unsupported
 FIRST_LINE_LIMIT_BYTES = 200
 HEADER_LIMIT_BYTES = 64 << 20
 WINDOW_LENGTHS = "window-lengths"  # windows had other lengths before (FORMAT.md section 5)
-KNOWN_FEATURES = frozenset({WINDOW_LENGTHS})
+PURGE = "purge"  # rows of some windows were taken out of every version (FORMAT.md section 6)
+KNOWN_FEATURES = frozenset({WINDOW_LENGTHS, PURGE})
 BODY_LIMIT_BYTES = 1 << 30
 ALIGNMENT_BYTES = 8
 SMALL_FIRST = frozenset("<|=" if sys.byteorder == "little" else "<|")  # how NumPy tells that bytes lie as a record has them

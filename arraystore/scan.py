@@ -11,9 +11,10 @@ from arraystore.errors import ArrayStoreError, Corrupt, NotFound
 from arraystore.fetch import fetch
 from arraystore.fold import check_span, fold
 from arraystore.history import History
+from arraystore.redaction import digest_of_headers, header_digest, tombstones
 from arraystore.state import State
 from arraystore.tail import decode_tail
-from layouts.naming import is_segment_name, parse_version_name, version_name
+from layouts.naming import is_segment_name, parse_version_name, segment_base_version, version_name
 from layouts.problems import InvalidInput
 from layouts.schema import Schema
 
@@ -65,6 +66,15 @@ class Named:
             self.segments |= {(change.window, entry.segment): (entry, schemas[entry.schema]) for entry in known}
         self.artifacts |= {entry.artifact: entry for entry in commit.artifacts if is_segment_name(entry.artifact)}
 
+    def without_purged(self, log: History) -> "Named":
+        """The same, but for segments that were purged since, and are gone for good."""
+        with suppress(ArrayStoreError):
+            for window, stone in tombstones(log.head()).items():
+                gone = [each for each in self.segments if each[0] == window and segment_base_version(each[1]) < stone.version]
+                for each in gone:
+                    del self.segments[each]
+        return self
+
     def _add_state(self, state: State) -> None:
         for window in map(state.window, state.window_names()):
             self.segments |= {
@@ -91,6 +101,24 @@ def steps(log: History, until: int, stand: Callable[[State], State] | None = Non
         if stand is not None:
             state = stand(state)
         yield Step(commit, body, state)
+
+
+def redaction_problems(log: History, state: State) -> Iterator[str]:
+    """What of the commits of purged windows isn't as the purge said."""
+    stones = tombstones(state)
+    headers: dict[str, list[tuple[int, str]]] = {window: [] for window in stones}
+    floor = log.floor()
+    for version in sorted(versions_in(log, "_log")) if stones else ():
+        commit = log.record(version)[0]
+        for change in commit.windows:
+            stone = stones.get(change.window)
+            if stone is not None and change.tail is not None and version < stone.version:
+                headers[change.window].append((version, header_digest(commit)))
+                if change.window not in commit.purged:
+                    yield f"version {version} still holds rows of window {change.window}, which {stone.told()}: purge it again"
+    for window, stone in stones.items():
+        if digest_of_headers(headers[window]) != stone.headers and not (floor and len(headers[window]) < stone.commits):
+            yield f"commits that held rows of window {window}, which {stone.told()}, aren't those that it names: look at them in a replica"
 
 
 def key_of(log: History, version: int) -> str:
@@ -143,10 +171,10 @@ def scan(log: History, until: int, head: State | None, tell: Tell, *, deep: bool
         _look_at_each(log, range(last.version + 1 if last else oldest(log), until + 1), last.schemas if last else (), named, tell, see)
         if head is not None:
             named.add(Step(None, memoryview(b""), head))
-        return named
+        return named.without_purged(log)
     if head is not None and last is not None and last.digest != head.digest:
         tell(log.prefix, f"version {until} is {last.digest}, where {head.digest} was read before")
-    return named
+    return named.without_purged(log)
 
 
 @dataclass(slots=True)
@@ -205,7 +233,7 @@ def _check_tails(log: History, step: Step, tell: Tell) -> None:
     assert step.commit is not None
     where = key_of(log, step.commit.version)
     for change in step.commit.windows:
-        if change.tail is not None:
+        if change.tail is not None and change.window not in step.commit.purged:
             try:
                 schema = step.state.schemas[change.tail.schema]
                 decode_tail(change.tail, step.body, schema, where)

@@ -21,6 +21,7 @@ from arraystore.log import Log
 from arraystore.notices import Notices
 from arraystore.pool import map_in_order
 from arraystore.record import decode_record
+from arraystore.redaction import decode_commit
 from arraystore.scan import Named, Step, key_of, steps, versions_in
 from arraystore.state import State
 from arraystore.storage.base import Batch, Storage
@@ -94,7 +95,7 @@ def commit_bytes(log: History, version: int) -> tuple[bytes, Commit, str]:
     """A commit's record as it lies there, what it says, and its digest."""
     key = key_of(log, version)
     data = fetch_record(log.storage, key)
-    commit, _, digest = decode_record("commit", data, Commit, key)
+    commit, _, digest = decode_commit(data, key)
     if commit.version != version:
         raise Corrupt(f"{key}: holds the commit of version {commit.version}")
     return data, commit, digest
@@ -248,7 +249,7 @@ class Shipment:
     def _parts(self, load: _Load) -> list[Part]:
         storage, prefix = self.source.storage, self.source.prefix
         parts: list[Part] = []
-        for (window, segment), (entry, schema) in load.named.segments.items():
+        for (window, segment), (entry, schema) in load.named.without_purged(self.source).segments.items():
             parts += parts_of_segment(storage, f"{prefix}/{window}/{segment}", entry, schema)
         for artifact in load.named.artifacts.values():
             parts += parts_of_artifact(storage, prefix, artifact)

@@ -1,8 +1,7 @@
 """Everything under one root: six surfaces, opened as one role."""
 
 import os
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,17 +10,14 @@ from arraystore import arguments
 from arraystore.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, stands, window_span
 from arraystore.arguments import TimeLike
 from arraystore.commit import Pin
-from arraystore.compaction import Compaction
 from arraystore.datasetlint import lint_root
 from arraystore.diff import Diff, compare
 from arraystore.errors import InvalidInput, NotFound, Problem
-from arraystore.expiry import Expiry
 from arraystore.fetch import DOCUMENT_BYTES, fetch
 from arraystore.frame import Frame
-from arraystore.garbage import Garbage
 from arraystore.kinds import kind_of
 from arraystore.lineage import Dependent, LineageIndex
-from arraystore.maintenance import Override, collect_garbage, expire_versions, on_each, pinned_versions
+from arraystore.maintenance import Maintenance
 from arraystore.place import require
 from arraystore.resolving import Resolver
 from arraystore.roots import Opener, StoreAttributes, check_class_root, class_url, decode_attributes, init_store, locate
@@ -43,7 +39,7 @@ if TYPE_CHECKING:
     from arraystore.quarantine import QuarantineSurface
 
 
-class Store(Upkeep):
+class Store(Upkeep, Maintenance):
     """A store as one role sees it. Safe to share between threads; to reach it from another process, open its URL there.
 
     Attributes
@@ -63,6 +59,11 @@ class Store(Upkeep):
 
     def __repr__(self) -> str:
         return f"<Store {self.url} as {self.role.value}>"
+
+    @property
+    def tag_name(self) -> str | None:
+        """The tag that it was opened at."""
+        return None if self._tag is None else self._tag.name
 
     @property
     def uuid(self) -> str:
@@ -212,58 +213,6 @@ class Store(Upkeep):
         """Exactly the rows and columns a pin names."""
         view = self.open_pin(pin)
         return view.read(pin.start, pin.end, pin.columns or None, threads=threads)
-
-    def _untagged(self) -> Callable[[StorageClass], Surface]:
-        """The surfaces, for maintenance, which a tag knows nothing of."""
-        if self._tag is not None:
-            raise InvalidInput(f"the store was opened at tag {self._tag.name!r}, which is read-only: open it without the tag", "tag")
-        return self.surface
-
-    def compact(self, patterns: str | Iterable[str] = "*", *, dry_run: bool = False, **options: Any) -> Mapping[str, Compaction]:
-        """Compact every window of every dataset that a pattern names (`canonical/*/trades`); what was done, by address.
-
-        Role operations. `dry_run` only plans; the other options are those of `Dataset.compact`.
-        """
-        return on_each(self._untagged(), self.role, patterns, Action.MAINTAIN, lambda dataset: dataset.compact(dry_run=dry_run, **options))
-
-    def gc(
-        self, patterns: str | Iterable[str] = "*", *, dry_run: bool = True, grace: Any = None, clock: Callable[[], int] = time.time_ns
-    ) -> Mapping[str, Garbage]:
-        """Find what no version of a dataset names, and remove it unless `dry_run`; by address, also of deleted datasets.
-
-        Role operations. Never removes what a version that is kept, a pin or a tag names, nor what a writer is about to name: one who
-        planned before the floor that this commits writes again. `grace` (a duration; by default the class's, a day) spares writers that
-        planned within it the trouble.
-        """
-        return collect_garbage(self._untagged(), self.role, patterns, dry_run=dry_run, grace=grace, clock=clock)
-
-    def expire(
-        self,
-        patterns: str | Iterable[str] = "*",
-        *,
-        keep_versions: int | None = None,
-        keep: Any = None,
-        delay: Any = None,
-        dry_run: bool = True,
-        reason: str = "",
-        clock: Callable[[], int] = time.time_ns,
-    ) -> Mapping[str, Expiry]:
-        """Take the next step of expiring old versions, by address: mark them, or once the delay is over, have them gone for readers.
-
-        Role operations. Pinned and tagged versions stay readable, and so does the newest. `gc` then removes what only they named.
-
-        Parameters
-        ----------
-        keep_versions, keep
-            So many newest versions stay, and all that were the newest within that duration; given either, both take the place of the
-            class's rule (`layouts.retention`: raw, canonical, quarantine, experiments and execution records keep all versions).
-        delay
-            Between the two steps (7 days by default); with `"0s"` one call takes both.
-        """
-        index, tags = LineageIndex(partial(self._beside, "lineage")), Tags(partial(self._beside, "tags"))
-        override = Override(keep_versions=keep_versions, keep=keep, delay=delay)
-        pinned = partial(pinned_versions, index, tags)
-        return expire_versions(self._untagged(), self.role, patterns, pinned, override, dry_run=dry_run, reason=reason, clock=clock)
 
     def find(self, *, venue: str | None = None, **sought: Any) -> list[tuple[str, tuple[str, ...]]]:
         """Class and key of the datasets that match, in all classes that this role may read (for `venue`: whose keys tell one).

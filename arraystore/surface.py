@@ -249,7 +249,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         if schema is not None or self._class is not StorageClass.EXPERIMENTS:  # only a run keeps several series
             parse_schema(schema)  # type: ignore[arg-type]
         profile = _profile(profile)
-        told = arguments.json_object(attributes, "attributes")
+        told = arguments.attributes(attributes)
         before = () if supersedes is None else (arguments.pin(supersedes, "supersedes"),)
         if before:
             told |= arguments.json_object({"supersedes": msgspec.to_builtins(before[0])}, "supersedes")

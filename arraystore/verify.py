@@ -11,7 +11,7 @@ from arraystore.errors import ArrayStoreError, InvalidInput
 from arraystore.findings import Finding, finding
 from arraystore.fold import check_span
 from arraystore.log import Log
-from arraystore.scan import Named, scan
+from arraystore.scan import Named, redaction_problems, scan
 from arraystore.segmentcheck import verify_segment
 from arraystore.state import State
 from arraystore.storage.base import Storage
@@ -52,6 +52,7 @@ def check_dataset(log: Log, until: int, state: State | None, *, deep: bool, thre
     named = scan(log, until, state, lambda where, problem: found.append(tell(where, problem)), deep=deep)
     if state is not None:
         found += [tell(where, problem) for where, problem in _window_problems(log, state)]
+        found += _run(tell, log.prefix, partial(redaction_problems, log, state))
     checks = []
     for (window, segment), (entry, schema) in sorted(named.segments.items()):
         prefix = f"{log.prefix}/{window}/{segment}"

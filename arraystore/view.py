@@ -248,7 +248,7 @@ class DatasetView:
         names = [self._on_disk(window)] if window is not None else self._state.window_names()
         clock, span = selection.clock or schema.axis, (selection.start, selection.stop)
         touched = [name for name in names if arguments.overlaps(self._state.summary(name).clocks.get(clock), *span)]
-        with self._log.explained(self.version):
+        with self._log.explained(self.version, touched):
             parts = load_parts(self._log, self._state, *map(self._state.window, touched))
             return read(self._place.storage, parts, schema, selection, columns=columns, threads=threads).reorder(columns)
 

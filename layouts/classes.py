@@ -37,6 +37,7 @@ class Action(StrEnum):
     REPLACE = "replace"  # replace or withdraw a window
     MAINTAIN = "maintain"  # compact and repair: the rows stay what they are
     DELETE = "delete"  # delete a dataset, or let one age out
+    PURGE = "purge"  # take windows out of every version, when their licence or age ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class ClassRule:
                 return self.writers
             case Action.REPLACE:
                 return self.writers if self.replaceable else ()
-            case Action.MAINTAIN:
+            case Action.MAINTAIN | Action.PURGE:
                 return (_OPERATIONS,)
             case Action.DELETE:
                 return self.deleters

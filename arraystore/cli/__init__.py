@@ -12,7 +12,7 @@ from arraystore.cli.ingest import ingest
 from arraystore.cli.inspection import info, log, manifest
 from arraystore.cli.linting import lint
 from arraystore.cli.listing import ls
-from arraystore.cli.maintenance import compact, expire, gc
+from arraystore.cli.maintenance import compact, expire, gc, purge
 from arraystore.cli.quarantine import quarantine
 from arraystore.cli.repairing import repair
 from arraystore.cli.rows import head
@@ -63,5 +63,6 @@ for _command in (
     compact,
     expire,
     gc,
+    purge,
 ):
     main.add_command(_command)

@@ -1,4 +1,4 @@
-"""`compact`, `gc` and `expire`: what operations does to a store so that it stays small and quick."""
+"""`compact`, `gc`, `expire` and `purge`: what operations does to a store so that it stays small and quick."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from arraystore.garbage import GarbageItem
     from arraystore.store import Store
 
-__all__ = ["compact", "expire", "gc"]
+__all__ = ["compact", "expire", "gc", "purge"]
 
 _RUNS = (left("dataset"), left("window"), right("segments"), right("tails"), right("rows"), right("size"), right("size after"))
 
@@ -165,3 +165,55 @@ def expire(
         ],
     )
     click.echo(f"\n{counted(len(busy), 'dataset')}{'; --yes takes the step' if shown and busy else ''}")
+
+
+_PURGED = (left("dataset"), left("window"), right("rows"), right("size"), right("segments"), right("commits"))
+
+
+@command(
+    "purge",
+    examples=[
+        "arraystore purge raw/binance-usdm --before 2023-01-01 --reason 'two years old' --root data",
+        "arraystore purge canonical/vendor/quotes/X --window 2024-08-08 --reason 'licence ended' --yes --root data",
+    ],
+)
+@_patterns
+@click.option("--window", "windows", multiple=True, help="Purge this window; may be repeated.")
+@click.option("--before", metavar="TIME", help="Instead: all windows that end at this time or before.")
+@click.option("--reason", required=True, help="Why, for who asks for these rows.")
+@_dry_run
+@_yes
+@with_store
+def purge(
+    store: "Store",
+    *,
+    patterns: tuple[str, ...],
+    windows: tuple[str, ...],
+    before: str | None,
+    reason: str,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Take windows out of every version, for good: their licence or age ended.
+
+    It can't be undone. A tombstone stays, which whoever reads these rows by a pin is shown. Copies are purged by themselves. Take role
+    operations.
+
+    A PATTERN names datasets as for ls.
+    """
+    shown = _only_shown(dry_run=dry_run, yes=yes)
+    done = store.purge(patterns, windows=windows or None, before=before, reason=reason, dry_run=shown)
+    plain = {address: purged.to_json() for address, purged in done.items()}
+    if as_json:
+        print_json({"store": store.url, "dry_run": shown, "datasets": plain})
+        return
+    rows = [(address, window) for address, each in plain.items() for window in each["windows"]]
+    table(
+        _PURGED,
+        [
+            [address, each["window"], count(each["rows"]), size(each["bytes"]), count(each["segments"]), count(each["commits"])]
+            for address, each in rows
+        ],
+    )
+    click.echo(f"\n{counted(len(rows), 'window')} {'to purge; --yes does it' if shown else 'purged'}")

@@ -116,8 +116,10 @@ def _pieces(
             break
         manifest = dataset.manifest(window)
         wanted = (max(manifest.rows - number, 0), manifest.rows) if tail else (0, min(number, manifest.rows))
-        parts = load_parts(log, state, state.window(manifest.location.rpartition("/")[2]))
-        pieces.append(read(log.storage, parts, schema, Selection(rows=wanted), columns=names))
+        name = manifest.location.rpartition("/")[2]
+        with log.explained(state.version, (name,)):
+            parts = load_parts(log, state, state.window(name))
+            pieces.append(read(log.storage, parts, schema, Selection(rows=wanted), columns=names))
         number -= wanted[1] - wanted[0]
     return pieces[::-1] if tail else pieces
 

@@ -23,6 +23,7 @@ CODES = {
     errors.StopAndVerify: 5,
     errors.StorageError: 6,
     errors.Unsupported: 5,
+    errors.Purged: 3,
     errors.VersionExpired: 3,
     errors.WindowClosed: 2,
 }

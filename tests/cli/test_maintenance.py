@@ -80,3 +80,17 @@ def test_a_mark_says_when_it_is_due(copy: Path) -> None:
 )
 def test_what_can_t_be_meant_is_refused(copy: Path, args: tuple[str, ...]) -> None:
     assert command(copy, *args).exit_code == 2
+
+
+def test_purge_wants_a_reason_and_a_yes(copy: Path) -> None:
+    before = trades(copy)
+    args = ("canonical", "--window", "2024-08-08", "--reason", "licence ended")
+    assert command(copy, "purge", *args[:3]).exit_code == 2
+    assert "1 window to purge; --yes does it" in command(copy, "purge", *args).stdout
+    assert trades(copy).version == before.version
+    done = json.loads(command(copy, "purge", *args, "--yes", "--json").stdout)
+    assert [window["rows"] for window in done["datasets"][TRADES]["windows"]] == [2]
+    told = command(copy, "head", TRADES, "--version", str(before.version), "--window", "2024-08-08")
+    assert told.exit_code == 3, told.output
+    assert "was purged in version" in told.stderr
+    assert "licence ended" in told.stderr

@@ -9,12 +9,12 @@ from layouts import ACCESS, KEY_TEMPLATES, Action, InvalidInput, Role, StorageCl
 Q, R, B, L, A, O = "data-quality", "data-recording", "backtesting", "live", "analysis", "operations"  # noqa: E741
 
 ALLOWED = {
-    "raw": {"read": {R, Q, O}, "write": {R}, "replace": set(), "maintain": {O}, "delete": {O}},
-    "canonical": {"read": {Q, B, A, L, O}, "write": {Q}, "replace": {Q}, "maintain": {O}, "delete": set()},
-    "derived": {"read": {A, B, L, O}, "write": {A, B}, "replace": {A, B}, "maintain": {O}, "delete": {A, B}},
-    "quarantine": {"read": {Q, O}, "write": {Q}, "replace": {Q}, "maintain": {O}, "delete": {Q}},
-    "experiments": {"read": {B, A, O}, "write": {B}, "replace": set(), "maintain": {O}, "delete": set()},
-    "execution-records": {"read": {L, B, A, O}, "write": {L, B}, "replace": set(), "maintain": {O}, "delete": set()},
+    "raw": {"read": {R, Q, O}, "write": {R}, "replace": set(), "maintain": {O}, "delete": {O}, "purge": {O}},
+    "canonical": {"read": {Q, B, A, L, O}, "write": {Q}, "replace": {Q}, "maintain": {O}, "delete": set(), "purge": {O}},
+    "derived": {"read": {A, B, L, O}, "write": {A, B}, "replace": {A, B}, "maintain": {O}, "delete": {A, B}, "purge": {O}},
+    "quarantine": {"read": {Q, O}, "write": {Q}, "replace": {Q}, "maintain": {O}, "delete": {Q}, "purge": {O}},
+    "experiments": {"read": {B, A, O}, "write": {B}, "replace": set(), "maintain": {O}, "delete": set(), "purge": {O}},
+    "execution-records": {"read": {L, B, A, O}, "write": {L, B}, "replace": set(), "maintain": {O}, "delete": set(), "purge": {O}},
 }
 CELLS = list(product(Role, StorageClass, Action))
 

@@ -250,3 +250,18 @@ def test_what_was_made_of_compacted_rows_is_not_stale(opened: Opened) -> None:
     dataset.replace("2024-08-08", plain(3), reason="r")
     maintained(opened).compact()
     assert [stale.now for stale in store.impact(dataset.refresh())] == [dataset.version]
+
+
+def test_who_follows_is_told_of_no_row_twice(opened: Opened) -> None:
+    dataset = made(opened)
+    for first in range(3):
+        dataset.append(plain(5, first * 5))
+    dataset.append(plain(LARGE, 15))
+    dataset.append(plain(5, LARGE + 15))
+    maintained(opened).compact()
+    dataset.append(plain(5, LARGE + 20))
+    seen: list[float] = []
+    for update in opened("analysis").canonical[KEY].follow(since=1, timeout=0):
+        assert not update.corrected
+        seen += [size for frame in update.frames.values() for size in frame["size"].tolist()]
+    assert seen == list(range(LARGE + 25))

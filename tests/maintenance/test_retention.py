@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import arraystore
-from arraystore import maintenance
 from arraystore.compaction import Compactor
 from arraystore.draft import Draft, draft_commit
 from arraystore.errors import AccessDenied, InvalidInput, PlanExpired, VersionExpired
 from arraystore.garbage import objects_below
 from arraystore.index import forget_indexes
+from arraystore.maintenance import pinned_versions
 from arraystore.storage import LocalStorage
 from arraystore.writer import Writer
 from layouts.classes import StorageClass
@@ -346,9 +346,9 @@ def test_a_pin_made_while_the_floor_is_on_its_way_is_kept_or_refused(opened: Ope
                 with suppress(VersionExpired):
                     opened("data-quality").tag(f"t{moment}", [pin])
                     pinned.append(pin)
-            return maintenance.pinned_versions(*args)
+            return pinned_versions(*args)
 
-        with mock.patch("arraystore.store.pinned_versions", look):
+        with mock.patch("arraystore.maintenance.pinned_versions", look):
             expire(opened, keep_versions=1)
         collect(opened)
         if pinned:
