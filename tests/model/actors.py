@@ -114,6 +114,14 @@ class Local:
         version = self._operations.derived[KEY].compact(**options).version
         return Answer(version=version or 0)
 
+    def gc(self) -> Answer:
+        self._operations.gc("derived", grace="0s", dry_run=False)
+        return Answer()
+
+    def expire(self, keep: int) -> Answer:
+        done = self._operations.expire("derived", keep_versions=keep, delay="0s", dry_run=False)
+        return Answer(version=max((told.target for told in done.values() if told.step == "publish"), default=0))
+
     def _names(self) -> list[str]:
         assert self.dataset is not None
         return [column.name for column in self.dataset.schema.columns]

@@ -78,6 +78,8 @@ class DatasetMachine(RuleBasedStateMachine):
         self.offset = 0
         self.numbers = iter(range(1 << 62))
         self.pins: list[tuple[Any, tuple[Row, ...]]] = []
+        self.tagged: dict[int, tuple[Row, ...]] = {}
+        self.expired = 0
         self.actors: dict[str, Actor] = {
             "one": Local(self.url, self.order),
             "two": Local(self.url, self.order),
@@ -191,20 +193,39 @@ class DatasetMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.now.alive)
     @rule(actor=who, max_rows=st.sampled_from([1, 3, 1000]))
     def compact(self, actor: str, max_rows: int) -> None:
-        """No row changes, and old versions stay what they were; which windows changed is the store's to say."""
+        self.maintain(actor, "compact", max_rows=max_rows)
+
+    @rule(actor=who)
+    def collect_garbage(self, actor: str) -> None:
+        self.maintain(actor, "gc")
+
+    @precondition(lambda self: self.model.number)
+    @rule(actor=who, keep=st.integers(1, 8))
+    def expire(self, actor: str, keep: int) -> None:
+        head = self.model.number
+        answer = self.maintain(actor, "expire", keep)
+        assert answer.version <= head - keep or not answer.version
+        self.expired = max(self.expired, head - keep)
+
+    def maintain(self, actor: str, order: str, *values: Any, **options: Any) -> Answer:
+        """No row changes, and versions that are kept stay what they were; which windows changed is the store's to say."""
         before = self.there()
-        answer = self.actors[actor].do("compact", max_rows=max_rows)
+        answer = self.actors[actor].do(order, *values, **options)
         if actor == "failing" and self.medium.failed:
             self.medium.heal()
+            self.lives.pop("failing", None)
         else:
-            assert answer.error == ""
+            assert answer.error == "", answer
+        now = self.model.now
         for number in range(before + 1, self.there() + 1):
-            view = self.reader.derived[KEY].at(number)
-            touched = {name: view.manifest(name).version == number for name in view.windows()}
-            windows = {
-                name: changed(window, version=number) if touched[name] else window for name, window in self.model.now.windows.items()
-            }
-            self.model.push(changed(self.model.now, windows=windows))
+            touched: set[str] = set()
+            if now.alive:
+                view = self.reader.derived[KEY].at(number)
+                touched = {name for name in view.windows() if view.manifest(name).version == number}
+            windows = {name: changed(window, version=number) if name in touched else window for name, window in now.windows.items()}
+            now = changed(now, windows=windows)
+            self.model.push(now)
+        return answer
 
     @rule(years=st.integers(-40, 40), actor=who)
     def jump_in_time(self, years: int, actor: str) -> None:
@@ -234,8 +255,25 @@ class DatasetMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.pins)
     @rule(data=st.data())
     def read_a_pin(self, data: st.DataObject) -> None:
-        pin, rows = data.draw(st.sampled_from(self.pins))
-        assert rows_of(self.reader.read(pin)) == rows
+        self.reads_as(*data.draw(st.sampled_from(self.pins)))
+
+    @precondition(lambda self: self.model.now.alive and self.model.number > self.expired)
+    @rule(name=st.sampled_from("ab"))
+    def tag(self, name: str) -> None:
+        pin = self.reader.derived[KEY].pin()
+        self.reader.tag(name, [pin])
+        self.pins.append((pin, self.model.now.rows(order=self.order)))
+        self.tagged[pin.version] = self.pins[-1][1]
+
+    def reads_as(self, pin: Any, rows: tuple[Row, ...]) -> None:
+        """A pin reads what it named, or says that it ended; it never ends where a tag names its version."""
+        try:
+            found = rows_of(self.reader.read(pin))
+        except arraystore.VersionExpired:
+            assert pin.version <= self.expired
+            assert pin.version not in self.tagged
+        else:
+            assert found == rows
 
     @precondition(lambda self: self.model.now.alive)
     @rule(data=st.data(), span=spans)
@@ -258,8 +296,13 @@ class DatasetMachine(RuleBasedStateMachine):
         dataset = self.reader.derived[KEY]
         if not version.alive or version.life != self.model.now.life:
             return
-        view = dataset.at(number)
-        self.same(view, version)
+        try:
+            view = dataset.at(number)
+            self.same(view, version)
+        except arraystore.VersionExpired:
+            assert number <= self.expired
+            assert number not in self.tagged
+            return
         if span is not None:
             assert rows_of(view.read(*span)) == version.rows(*span, order=self.order)
 
@@ -282,12 +325,14 @@ class DatasetMachine(RuleBasedStateMachine):
         """Each version and pin, as a process finds them that was never here before; and nothing is wrong with any byte."""
         self.reader = arraystore.open_store(self.url, role="operations")
         for pin, rows in self.pins:
-            assert rows_of(self.reader.read(pin)) == rows
+            self.reads_as(pin, rows)
         if self.model.now.alive:
             for number in range(1, self.model.number + 1):
                 self.is_as_told(number)
             dataset = self.reader.derived[KEY]
-            assert [version.number for version in dataset.versions()] == list(range(1, self.model.number + 1))
+            kept = [version.number for version in dataset.versions()]
+            assert kept == list(range(kept[0], self.model.number + 1))
+            assert kept[0] <= self.expired + 1
             assert dataset.verify(deep=True) == []
 
     # --- how it is told --------------------------------------------------------------------------------------------------
