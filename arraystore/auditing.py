@@ -173,7 +173,8 @@ class _Chain:
             deep=False,
             see=self._see,
         )
-        self.findings += [each for each in found if each.problem not in {other.problem for other in self.findings}]
+        told = {each.where for each in found}  # by what was looked at, rather than by what a reader stumbles over
+        self.findings = [each for each in self.findings if each.where not in told] + found
 
     def _see(self, commit: Commit, digest: str) -> None:
         self.commits.append((commit, digest))

@@ -155,8 +155,9 @@ def test_another_checkpoint_or_manifest_in_its_place_is_found() -> None:
     manifests = sorted(key for key in keys(root) if "/_manifests/" in key)
     assert operations(url).audit().is_clean
     before = contents(root)
-    for key, other in ((checkpoints[0], None), (manifests[0], manifests[1])):
-        if other is None:
+    exchanged = [(key, manifests[number - 1]) for number, key in enumerate(manifests)]
+    for key, other in ((checkpoints[0], ""), (checkpoints[-1], ""), *exchanged):
+        if not other:
             record, body, _ = decode_record("checkpoint", before[key], dict, key)
             data = encode_record("checkpoint", record | {"profile": "portable"}, [bytes(body)])[0]
         else:
