@@ -208,7 +208,10 @@ def audit_logs(
         address = f"{log.storage_class}/{log.prefix}"
         if wanted(address):
             chains[address] = _Chain(address, log)
-            chains[address].read()
+            try:
+                chains[address].read()
+            except ArrayStoreError as error:  # as where a link is in the way
+                chains[address].findings.append(finding(log.storage_class, log.prefix, log.prefix, str(error)))
     checked = []
     for anchor in _once([*anchors, *_pins_of(chains.values())]):
         if not wanted(anchor.dataset) or not readable(anchor.dataset):

@@ -6,7 +6,7 @@ marks tell which datasets to look at.
 
 import fnmatch
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
@@ -55,12 +55,15 @@ class Catalog:
         Whether to write what was learned for the next process (a hint, which is checked).
     """
 
-    def __init__(self, storage: Storage, depth: int, journal: Journal, bulletin: Bulletin, *, keeps: bool) -> None:
+    def __init__(
+        self, storage: Storage, depth: int, journal: Journal, bulletin: Bulletin, *, keeps: bool, visible: Callable[[str], bool] = bool
+    ) -> None:
         self._storage = storage
         self._depth = depth
         self._journal = journal
         self._bulletin = bulletin
         self._keeps = keeps
+        self._visible = visible
         self._guard = threading.RLock()
         self._with_log: set[str] = set()
         self._entries: dict[str, Entry] = {}
@@ -160,15 +163,15 @@ class Catalog:
             if pattern != "*":
                 names = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
         above = f"{prefix}/" if prefix else ""
-        paths = [f"{above}{name}" for name in names if is_part(name)]
+        paths = [f"{above}{name}" for name in names if is_part(name) and (above or self._visible(name))]
         if not rest:
             return iter(paths)
         return (path for below in paths for path in self._walk(below, rest))
 
     def _is_path(self, path: str) -> bool:
-        """Whether this leads to a place for a dataset, and nowhere else."""
+        """Whether this leads to a place for a dataset, and nowhere else; who looks on may see it."""
         parts = path.split("/")
-        return len(parts) == self._depth and all(map(is_part, parts))
+        return len(parts) == self._depth and all(map(is_part, parts)) and self._visible(parts[0])
 
     def _has_log(self, path: str) -> bool:
         """Whether a dataset's log is there: its folder never goes, so that to have heard of it, or one look, is enough."""

@@ -74,15 +74,20 @@ class Mender:
 
     def run(self) -> Mended:
         """Repair what can be; never raises for what can't."""
-        until = newest_by_listing(self.here)
-        if until:
-            floor = self._floor()
-            self._commits(floor, until)
-            self._birth(floor)
-            self._base(floor)
-            self._checkpoints(until)
-            self._objects(until)
-        versions = self._newer(until) if not any("/_log/" in where for where in self._lost) else None
+        versions: Shipped | None = None
+        try:
+            until = newest_by_listing(self.here)
+            if until:
+                floor = self._floor()
+                self._commits(floor, until)
+                self._birth(floor)
+                self._base(floor)
+                self._checkpoints(until)
+                self._objects(until)
+            if not any("/_log/" in where for where in self._lost):
+                versions = self._newer(until)
+        except ArrayStoreError as error:  # as where a link is in the way
+            self._lose(self.here.prefix, str(error))
         lost = tuple(found for where, found in self._lost.items() if where not in self._restored)
         return Mended(dataset=self.address, restored=tuple(self._restored.values()), lost=lost, versions=versions)
 

@@ -110,23 +110,36 @@ def _tag(tags: Tags, name: str, version: int) -> tuple[Tag, str] | None:
 
 
 def mend_lineage(here: Storage, there: Storage, *, trial: bool) -> tuple[list[Restored], list[Finding]]:
-    """Edges that are missing or damaged; what the copy hasn't got is made anew by `rebuild_lineage`."""
-    restored, lost = [], []
-    for key in sorted({*objects_below(here), *objects_below(there)}):
-        if key.startswith(f"{PACKED}/") or _is_edge(here, key):
-            continue
-        if _is_edge(there, key):
-            restored.append(_put_back(here, there, key, "lineage", "it is whole in the copy, and not here", trial=trial))
+    """Edges that are missing or damaged; what neither has, `rebuild_lineage` makes anew. Their names are random, so contents count."""
+    restored, known, damaged = [], set(), []
+    for key in _edge_keys(here):
+        edge = _edge(here, key)
+        if edge is None:
+            damaged.append(key)
         else:
-            lost.append(Finding(f"lineage/{key}", "is damaged", remedy="make the index anew: `store.rebuild_lineage()`"))
-    return restored, lost
+            known.add(_said(key, edge))
+    for key in _edge_keys(there):
+        edge = _edge(there, key)
+        if edge is not None and (key in damaged or _said(key, edge) not in known):
+            restored.append(_put_back(here, there, key, "lineage", "it is whole in the copy, and not here", trial=trial))
+    put_back = {each.where for each in restored}
+    rest = [f"lineage/{key}" for key in damaged if f"lineage/{key}" not in put_back]
+    return restored, [Finding(where, "is damaged", remedy="make the index anew: `store.rebuild_lineage()`") for where in rest]
 
 
-def _is_edge(storage: Storage, key: str) -> bool:
+def _edge_keys(storage: Storage) -> list[str]:
+    return sorted(key for key in objects_below(storage) if not key.startswith(f"{PACKED}/"))
+
+
+def _edge(storage: Storage, key: str) -> Dependent | None:
     data = get_if_readable(storage, key)
     with suppress(ArrayStoreError):
-        return data is not None and bool(decode_record("lineage", data, Dependent, key))
-    return False
+        return None if data is None else decode_record("lineage", data, Dependent, key)[0]
+    return None
+
+
+def _said(key: str, edge: Dependent) -> tuple[object, ...]:
+    return key.rpartition("/")[0], edge.storage_class, edge.key, edge.dataset, edge.version
 
 
 def _put_back(here: Storage, there: Storage, key: str, folder: str, proof: str, *, trial: bool) -> Restored:

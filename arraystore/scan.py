@@ -188,7 +188,11 @@ class _Checkpoints:
     looked: dict[str, bool] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.versions = versions_in(self.log, "_checkpoints")
+        self.versions = set()
+        try:
+            self.versions = versions_in(self.log, "_checkpoints")
+        except ArrayStoreError as error:
+            self.tell(f"{self.log.prefix}/_checkpoints", str(error))
 
     def __call__(self, state: State) -> State:
         return state if state.version not in self.versions else self._compared(state)

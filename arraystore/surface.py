@@ -31,7 +31,7 @@ from arraystore.state import State
 from arraystore.storage.base import Storage
 from arraystore.tombstone import deletion_draft, gone
 from arraystore.view import DatasetView
-from layouts.classes import Action, Role, StorageClass, may
+from layouts.classes import Action, Role, StorageClass, class_rule, may
 from layouts.codecs import Profile, group_metadata
 from layouts.deviations import Deviation
 from layouts.naming import KEY_TEMPLATES, escape, format_key, parse_key, unescape
@@ -55,8 +55,10 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         self._check_pins = check_pins
         journal = Journal(storage)
         bulletin = Bulletin(storage, journal)
+        grants = [grant for grant in class_rule(storage_class).grants(Action.READ) if grant.role is role]
         keeps = may(role, storage_class, Action.WRITE) or may(role, storage_class, Action.MAINTAIN)
-        self._catalog = Catalog(storage, len(KEY_TEMPLATES[storage_class]), journal, bulletin, keeps=keeps)
+        keeps = keeps and any(grant.under is None for grant in grants)  # who sees a part of it would tell others of that part only
+        self._catalog = Catalog(storage, len(KEY_TEMPLATES[storage_class]), journal, bulletin, keeps=keeps, visible=self._is_visible)
         self._notices = Notices(storage_class.value, journal, bulletin, lineage, self._catalog.tend)
 
     def __repr__(self) -> str:
@@ -177,6 +179,10 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
             raise InvalidInput(msg, "venue")
         place, name = template.index("venue"), escape(arguments.text(venue, "venue", empty=False))
         return [*parts[:place], name if fnmatchcase(name, parts[place]) else "", *parts[place + 1 :]]
+
+    def _is_visible(self, name: str) -> bool:
+        """Whether the role may read below a folder of the class root: where it may not, the system may not let it list, either."""
+        return _may_read(self._role, self._class, unescape(name))
 
     def _readable(self, key: tuple[str, ...]) -> bool:
         return _may_read(self._role, self._class, key[0])

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from arraystore.errors import ArrayStoreError, InvalidInput, NotFound, VersionExpired
-from arraystore.findings import Finding
+from arraystore.findings import Finding, finding
 from arraystore.log import Log
 from arraystore.metered import Meter, Metered
 from arraystore.scan import newest_by_listing
@@ -139,7 +139,10 @@ class Verifier:
         for log in logs:
             address = f"{log.storage_class}/{log.prefix}"
             if address not in finished and matches(address, self.scope.patterns):
-                self._dataset(address, log)
+                try:
+                    self._dataset(address, log)
+                except ArrayStoreError as error:  # as where a link is in the way: what lies beside it is looked at all the same
+                    self._found(finding(log.storage_class, log.prefix, log.prefix, str(error)))
 
     def _dataset(self, address: str, log: Log) -> None:
         before = self._so_far.covered[-1] if self._so_far.covered and self._so_far.covered[-1].dataset == address else None

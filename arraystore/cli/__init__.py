@@ -13,6 +13,7 @@ from arraystore.cli.inspection import info, log, manifest
 from arraystore.cli.linting import lint
 from arraystore.cli.listing import ls
 from arraystore.cli.maintenance import compact, expire, gc, purge
+from arraystore.cli.policy import policy
 from arraystore.cli.quarantine import quarantine
 from arraystore.cli.repairing import repair
 from arraystore.cli.rows import head
@@ -46,6 +47,7 @@ for _command in (
     lint,
     repair,
     audit,
+    policy,
     ingest,
     diff,
     withdraw,
