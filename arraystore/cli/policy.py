@@ -32,9 +32,7 @@ __all__ = ["policy"]
 @click.option("--group", "groups", metavar="ROLE=GROUP", multiple=True, help="The group of this role; arraystore-ROLE by default.")
 @click.option("--apply", "applies", is_flag=True, help="Make groups, add users, and set owners and rights; as root.")
 @with_store
-def policy(
-    store: "Store", *, kind: str, users: tuple[str, ...], groups: tuple[str, ...], applies: bool, as_json: bool
-) -> None:
+def policy(store: "Store", *, kind: str, users: tuple[str, ...], groups: tuple[str, ...], applies: bool, as_json: bool) -> None:
     """Print or apply the rights of each role.
 
     posix: a group for each role, and access control lists for each directory, derived from the access matrix, such that each role
