@@ -18,7 +18,7 @@ INSTRUMENTS_PER_FEED = 30
 MESSAGES_PER_SECOND = 20_000
 TICK_SECONDS = 0.02
 POOL = 20_000
-INTERVALS = 12
+INTERVALS = 12  # and what comes after the last of them until all is durable
 COMPACT_SECONDS = 60.0
 COLUMNS = {
     "seconds": lambda each: f"{each.seconds:.0f}",
@@ -124,6 +124,8 @@ def _record(feeds: list[arraystore.Dataset], place: Path, rate: int, seconds: fl
             mark, cpu = time.perf_counter(), time.process_time()
     for appender in appenders:
         appender.close()
+    percent = 100 * (time.process_time() - cpu) / (time.perf_counter() - mark)
+    measured.append(_interval(label, place, time.perf_counter() - begin, sent, percent, watch))
     return measured, sent
 
 
