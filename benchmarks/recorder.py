@@ -163,12 +163,14 @@ def _on_disk(place: Path) -> tuple[int, int]:
 
 
 def _keep(place: str) -> None:
-    """What operations does beside a recorder, in a process of its own: many small segments become one, every minute."""
+    """What operations does beside a recorder, in a process of its own, every minute: many small segments become one, and go."""
     while True:
         time.sleep(COMPACT_SECONDS)
         store = arraystore.open_store(place, role="operations")
-        for dataset in store.raw.find():
-            store.raw[dataset].compact()
+        store.compact("raw/*")
+        for _ in ("mark", "end"):
+            store.expire("raw/*", keep_versions=1, keep="1s", delay="0s", reason="compacted", dry_run=False)
+        store.gc("raw/*", dry_run=False, grace="10s")
 
 
 def _pool(feed: int) -> tuple[bytes, np.ndarray, np.ndarray, tuple[str, ...]]:
