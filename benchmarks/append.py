@@ -95,7 +95,7 @@ def _small(place: Path, rounds: int) -> list[Timing]:
         "arraystore": lambda number: dataset.append(batches[number]),
         "the same bytes, two syncs, nothing else": bare,
     }
-    taken = by_turns(contestants, rounds)
+    taken = by_turns(contestants, rounds, block=20)
     database.close()
     assert dataset.rows == (rounds + 1) * SMALL_ROWS
     reference = taken["SQLite, WAL, synchronous=FULL"]
