@@ -32,7 +32,7 @@ def verify_segment(
     except (Corrupt, NotFound) as error:
         return [str(error)]
     problems: list[str] = []
-    size = len(data) + _check_documents(storage, prefix, index, problems) + _check_shards(storage, prefix, index, problems)
+    size = len(data) + _check_documents(storage, prefix, index, problems, entry.bytes) + _check_shards(storage, prefix, index, problems)
     if not problems and size != entry.bytes:
         problems.append(f"{prefix}: its objects have {size} bytes, where the commit says {entry.bytes}")
     if deep:
@@ -43,16 +43,20 @@ def verify_segment(
     return problems
 
 
-def _check_documents(storage: Storage, prefix: str, index: ZoneIndex, problems: list[str]) -> int:
+def _check_documents(storage: Storage, prefix: str, index: ZoneIndex, problems: list[str], most: int) -> int:
     """Note every `zarr.json` that isn't the one that was written, and return the bytes of all."""
     size = 0
     for path in ("zarr.json", *(f"{array}/zarr.json" for array in index.tables)):
         try:
-            size += storage.size(f"{prefix}/{path}")
+            found = storage.size(f"{prefix}/{path}")
         except NotFound:
             problems.append(f"{prefix}/{path}: it is missing")
             continue
-        problems += _check_object(storage, prefix, path, index)
+        size += found
+        if found > most:
+            problems.append(f"{prefix}/{path}: it has {found} bytes, where the commit says {most} of the whole segment")
+        else:
+            problems += _check_object(storage, prefix, path, index)
     return size
 
 

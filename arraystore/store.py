@@ -145,6 +145,7 @@ class Store(Upkeep, Maintenance):
         versions
             Only what read these versions of it.
         """
+        _require_dataset(dataset)
         require(self.role, Action.READ, StorageClass(dataset.storage_class), dataset.key)
         span = None if window is None else window_span(window, dataset.schema)
         return LineageIndex(partial(self._beside, "lineage")).dependents(dataset.storage_class, dataset.key, span, versions)
@@ -162,6 +163,7 @@ class Store(Upkeep, Maintenance):
             Leave out what has been dealt with: windows that were replaced or withdrawn, datasets that were deleted, runs that were begun
             again. Takes a look at each dataset; what this role may not look at stays in.
         """
+        _require_dataset(dataset)
         require(self.role, Action.READ, StorageClass(dataset.storage_class), dataset.key)
         found = impact(LineageIndex(partial(self._beside, "lineage")), dataset, None if window is None else [window])
         return [stale for stale in found if not only_standing or stands(self.surface, stale)]
@@ -256,6 +258,11 @@ class Store(Upkeep, Maintenance):
         if self._resolver is None:
             self._resolver = Resolver(self.canonical)
         return self._resolver.resolve(symbol, venue, at, known_at)
+
+
+def _require_dataset(given: object) -> None:
+    if not isinstance(given, DatasetView):
+        raise InvalidInput(f"a {type(given).__name__} isn't a dataset: pass one that a surface gave", "dataset")
 
 
 def _allowed(role: Role, action: Action, storage_class: StorageClass) -> bool:

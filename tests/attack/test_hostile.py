@@ -330,6 +330,8 @@ def problems(name: str, report: dict[str, Any], good: dict[str, Any]) -> list[st
     wrong = [f"{name}: {event}" for event in report["events"]]
     _, _, kind = name.rpartition(" as ")
     for call, (outcome, told) in report["calls"].items():
+        if name.startswith("a link above") and call in ("find", "changes"):
+            continue  # a listing leaves links out
         if outcome == "strange":
             wrong.append(f"{name}: {call}: {told}")
         elif (
