@@ -103,6 +103,11 @@ def label_column(name: str, description: str, *, nullable: bool = False) -> Colu
     return Column(name=name, kind=Kind.DICTIONARY, nullable=nullable, description=description)
 
 
+def instrument_column() -> Column:
+    """Whose row it is, in datasets of many instruments."""
+    return label_column("instrument", "the venue's symbol")
+
+
 def vocabulary_column(name: str, vocabulary: Vocabulary, description: str, *, nullable: bool = False) -> Column:
     """One of a closed list of meanings."""
     return Column(name=name, kind=Kind.VOCABULARY, vocabulary=vocabulary, nullable=nullable, description=description)
@@ -163,12 +168,11 @@ def market_schema(
 
 def market_columns(*, captured: bool = True, all_instruments: bool = False) -> tuple[Column, ...]:
     """What market data begin with: their clocks, the recorder's number, and in datasets of many instruments the instrument."""
-    instruments = (label_column("instrument", "the venue's symbol"),) if all_instruments else ()
     return (
         time_column("time", Clock.AXIS, "when our recorder saw it" if captured else "the venue's matching time"),
         time_column("exchange_time", Clock.EXCHANGE, "the venue's matching time", nullable=True),
         time_column("publish_time", Clock.PUBLISH, "the venue's send time", nullable=True),
         time_column("capture_time", Clock.CAPTURE, "when our recorder saw it; null where that is the axis", nullable=True),
         integer_column("capture_sequence", "the recorder's running number", nullable=True),
-        *instruments,
+        *((instrument_column(),) if all_instruments else ()),
     )

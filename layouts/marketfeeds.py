@@ -11,6 +11,7 @@ from layouts.feedcolumns import (
     feed_schema,
     flags_column,
     identifier_column,
+    instrument_column,
     integer_column,
     label_column,
     market_schema,
@@ -94,6 +95,7 @@ def bars(
     interval: str = "1m",
     price_type: str = "trade",
     *,
+    all_instruments: bool = False,
     decimal_places: Places = None,
     decimals: tuple[int, int] | None = None,
 ) -> Schema:
@@ -106,6 +108,7 @@ def bars(
         "bars",
         time_column("open_time", Clock.AXIS, "when the bar begins"),
         time_column("close_time", Clock.OTHER, "when the bar ends, and is known"),
+        *((instrument_column(),) if all_instruments else ()),
         numbers.price("open", "first price"),
         numbers.price("high", "highest price"),
         numbers.price("low", "lowest price"),

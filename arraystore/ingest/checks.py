@@ -14,6 +14,7 @@ from layouts.columns import Column, Kind
 from layouts.times import parse_duration, parse_time
 
 TEXT = "text"
+YEARS, DAYS_OF_YEARS = frozenset("YyGcxDF"), frozenset("mdjbBUWVaAuw")  # directives of strptime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +109,7 @@ def _time_problems(rule: Rule, names: Names) -> Iterator[Problem]:
         yield Problem(rule.where, f"the unit {spec.unit!r} is none of {', '.join(known)}")
     if spec.unit == "format" and not spec.format:
         yield Problem(rule.where, "say how the times are written: format = '%Y%m%d %H:%M:%S'")
+    yield from _form_problems(rule)
     if spec.since == "date" and names.midnight is None:
         file = f", which {names.texts['file']!r} is not of" if names.form else ""
         yield Problem(rule.where, f"since = 'date' needs the date that the file's name tells, by a group (?P<date>…) in file.name{file}")
@@ -120,6 +122,20 @@ def _time_problems(rule: Rule, names: Names) -> Iterator[Problem]:
     if spec.zone is not None:
         yield from _raised(lambda zone: zone_of(zone, f"{rule.where} zone"), spec.zone)
     yield from _round_problems(rule)
+
+
+def _form_problems(rule: Rule) -> Iterator[Problem]:
+    """A form must name its year, or else none of a date, being of times of day."""
+    form, since = rule.spec.format, rule.spec.since
+    if rule.spec.unit != "format" or not form:
+        return
+    named = set(re.findall(r"%(.)", form))
+    if since is None and not named & YEARS:
+        what = f"the form {form!r} names no year: give since = 'date' or a day to times of day, or join the column of the date to it"
+        yield Problem(rule.where, f"{what} (from = ['date', 'time'])")
+    if since is not None and (dated := sorted(named & (YEARS | DAYS_OF_YEARS))):
+        what = f"the form {form!r} names a date (%{dated[0]}), and since = {since!r} is for times of day: leave out one of them"
+        yield Problem(rule.where, what)
 
 
 def _filled(text: str, names: Names, where: str) -> tuple[str, tuple[Problem, ...]]:

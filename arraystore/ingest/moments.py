@@ -21,6 +21,7 @@ SIZES = (10**11, 10**14, 10**17)  # below the first seconds, then milliseconds, 
 DAY = 86_400_000_000_000
 UTC_SUFFIX = r"\s*(UTC|GMT)$"
 AWARE = r":\d\d(:\d\d([.,]\d+)?)?\s*(Z|z|[+-]\d\d(:?\d\d)?)$"
+SPACED_OFFSET = r"\s+([+-]\d\d(:?\d\d)?|[Zz])$"  # as many programs write it, and Arrow doesn't read it
 CHOICES = {"error": "raise", "earlier": "earliest", "later": "latest"}
 
 
@@ -144,6 +145,8 @@ def _iso(rule: Rule, array: Any) -> np.ndarray:
         return _nanoseconds(array.cast(pa.timestamp("ns")))
     aware = pc.match_substring_regex(array, AWARE)
     if pc.all(aware).as_py():
+        if pc.any(pc.match_substring_regex(array, SPACED_OFFSET)).as_py():
+            array = pc.replace_substring_regex(array, SPACED_OFFSET, r"\1")
         return _nanoseconds(array.cast(pa.timestamp("ns", "UTC")))
     if pc.any(aware).as_py():
         raise InvalidInput(Problem(rule.where, "some times have an offset and some have none; write all alike"))

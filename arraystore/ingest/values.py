@@ -121,9 +121,35 @@ def _with_nulls(array: Any, rule: Rule) -> Any:
     import pyarrow.compute as pc
 
     pa = pyarrow()
-    plain = array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
-    nulls = pa.array([str(value) for value in rule.spec.null]).cast(plain.type)
-    return pc.if_else(pc.is_in(plain, nulls), pa.scalar(None, plain.type), plain)
+    values = array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+    nulls = pa.array([str(value) for value in rule.spec.null]).cast(values.type)
+    taken = pc.if_else(pc.is_in(values, nulls), pa.scalar(None, values.type), values)
+    numeric = rule.column.kind in (Kind.NUMBER, Kind.FLAGS, Kind.DECIMAL) and rule.column.dtype != "bool" and not rule.spec.words
+    is_text = pa.types.is_string(taken.type) or pa.types.is_large_string(taken.type)
+    return _without_null_numbers(rule, taken) if is_text and (numeric or rule.spec.sign) else taken
+
+
+def _without_null_numbers(rule: Rule, texts: Any) -> Any:
+    """Texts without those of numbers that are null, however they are written: 0 is 0.00 too."""
+    import pyarrow.compute as pc
+
+    pa = pyarrow()
+    nulls = {number for value in rule.spec.null if (number := _number(str(value))) is not None}
+    if not nulls:
+        return texts
+    written = plain(rule, texts)
+    # Doubles of either sign (there is a -0.0) find what may be meant; what remains is compared exactly: not every int64 is a double.
+    near = pc.is_in(written.cast(pa.float64()), pa.array([sign * float(number) for number in nulls for sign in (1, -1)]))
+    meant = [text for text in pc.unique(written.filter(near)).to_pylist() if _number(text) in nulls]
+    return pc.if_else(pc.is_in(written, pa.array(meant, written.type)), pa.scalar(None, texts.type), texts)
+
+
+def _number(text: str | None) -> Fraction | None:
+    """The number that a text is, exactly; None if it is none."""
+    try:
+        return None if text is None else Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def _level(rule: Rule, array: Any) -> np.ndarray:

@@ -134,9 +134,11 @@ class Draw:
             columns |= self.nullable("capture_sequence", np.arange(self.count, dtype=np.uint64), 0.01)
         else:
             columns |= {"exchange_time": times, **self.nullable("publish_time", times + self.delays(MILLISECOND), 0.02)}
-        if "instrument" in self.schema:
-            columns["instrument"] = Labels(codes.astype(np.int32), INSTRUMENTS)
-        return columns
+        return columns | self.labelled(codes)
+
+    def labelled(self, codes: np.ndarray) -> Columns:
+        """The column `instrument` where the schema has it."""
+        return {"instrument": Labels(codes.astype(np.int32), INSTRUMENTS)} if "instrument" in self.schema else {}
 
     def market_codes(self) -> np.ndarray:
         """Which instrument each row is of; all of one where the schema is of one."""

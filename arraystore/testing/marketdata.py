@@ -96,7 +96,8 @@ def bars(draw: Draw) -> Columns:
     """One bar after the other from `start` on; some had no trades, a few are corrected."""
     interval = parse_duration(draw.schema.attributes["interval"])
     opens = draw.start // interval * interval + np.arange(draw.count) * interval
-    close = draw.walk(step=40)
+    codes = draw.market_codes()
+    close = draw.walk(codes, step=40)
     begin = np.concatenate((close[:1], close[:-1]))
     high = np.maximum(begin, close) + draw.random.geometric(0.1, draw.count) - 1
     low = np.minimum(begin, close) - draw.random.geometric(0.1, draw.count) + 1
@@ -107,6 +108,7 @@ def bars(draw: Draw) -> Columns:
     return {
         "open_time": opens,
         "close_time": opens + interval,
+        **draw.labelled(codes),
         **{name: draw.scaled(name, ticks, 2) for name, ticks in prices.items()},
         "volume": draw.scaled("volume", np.where(quiet, 0, volume), 3),
         **draw.nullable("turnover", volume / 1000 * mean, quiet),

@@ -183,3 +183,20 @@ def test_times_that_aren_t_of_the_form_are_refused_not_guessed(text: str, form: 
 
 def test_times_of_day_of_nine_digits() -> None:
     assert read_form(["093000123456789", None], "%H%M%S%f", "x", since=True).tolist() == [34_200_123_456_789, 0]
+
+
+def test_bars_of_all_tickers_may_lie_in_one_dataset(tmp_path: Path, store: arraystore.Store, load: Any) -> None:
+    prices = {name: {"from": "close"} for name in ("open", "high", "low", "close")}
+    times = {"open_time": {"from": "at", "unit": "ns"}, "close_time": {"from": "at", "unit": "ns", "plus": "1m"}}
+    bars = {
+        "schema": "bars",
+        "file": {"split": ["ticker"], "sort": True},
+        "columns": {**times, **prices, "volume": {"from": "volume"}, "is_revision": {"value": False}},
+    }
+    rows = "".join(
+        f"{ticker},{minute * 60_000_000_000},{minute + level},1\n" for ticker, level in (("A", 0), ("B", 9)) for minute in range(3)
+    )
+    load(written(tmp_path / "day.csv", "ticker,at,close,volume\n" + rows), mapping=bars, into="canonical/polygon/bars-1m/_all")
+    dataset = store.canonical["polygon", "bars-1m", "_all"]
+    assert dataset.read(instruments="B")["close"].tolist() == [9, 10, 11]
+    assert dataset.read()["instrument"].tolist() == ["A", "B"] * 3

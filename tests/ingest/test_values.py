@@ -58,6 +58,11 @@ def moments(store: arraystore.Store, path: Path, texts: list[str], **spec: Any) 
             "iso",
             ["2020-01-01T00:00:00.123456789", "2020-01-01T00:00:00.000000000"],
         ),
+        (
+            ["2020-01-01 01:00:00.123456789 +01:00", "2019-12-31T19:00:00 -0500", "2020-01-01 00:00 +00", "2020-01-01 00:00:00.5 Z"],
+            "iso",
+            [f"2020-01-01T00:00:00.{x}" for x in ("123456789", "000000000", "000000000", "500000000")],
+        ),
         (["2020-01-01", "2020-01-01T00:00:00.1"], "iso", ["2020-01-01T00:00:00.000000000", "2020-01-01T00:00:00.100000000"]),
         ([""], "ms", ["NaT"]),
     ],
@@ -149,6 +154,24 @@ def test_texts_that_mean_null_are_null(store: arraystore.Store, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("column", "spec", "texts", "valid"),
+    [
+        ({}, {"null": ["-", 0]}, ["-", "0", "0.00", "-0.0", "0e3", "0.001"], [False] * 5 + [True]),
+        ({}, {"null": [0, -999.5], "scale": "0.01"}, ["0.0", "-999.50", "10"], [False, False, True]),
+        ({"dtype": "int64"}, {"null": ["-", 2**63 - 1]}, [str(2**63 - 1), str(2**63 - 2)], [False, True]),
+        ({"kind": "decimal", "places": 2}, {"null": ["-", "1"]}, ["1.00", "1.01"], [False, True]),
+        ({"kind": "text"}, {"null": ["-", "0"]}, ["0.0", "0"], [True, False]),
+        ({}, {"null": [0], "words": {"0.0": 3, "0": 4}}, ["0.0", "0"], [True, False]),
+    ],
+)
+def test_a_number_that_is_null_is_so_however_it_is_written(
+    store: arraystore.Store, tmp_path: Path, column: dict[str, Any], spec: dict[str, Any], texts: list[str], valid: list[bool]
+) -> None:
+    frame = one_column(store, tmp_path / "x.csv", texts, {**column, "nullable": True}, spec)
+    assert frame.valid("x").tolist() == valid
+
+
+@pytest.mark.parametrize(
     ("column", "spec", "texts", "expected"),
     [
         ({"dtype": "uint64"}, {"null": ["-"]}, ["-", "18446744073709551615"], 2**64 - 1),
@@ -183,6 +206,10 @@ BAD = {
     "isn't in the mapping, and must have a value in every row": {"flags": None},
     "since = 'date' needs the date": {"time": {"from": "time", "unit": "ms", "since": "date"}},
     "unit is for times": {"bid_price": {"from": "bid", "unit": "ms"}},
+    "the form '%H:%M:%S' names no year": {"time": {"from": "time", "unit": "format", "format": "%H:%M:%S"}},
+    "the form '%d %H:%M' names a date (%d), and since = '2024-01-02' is for times of day": {
+        "time": {"from": "time", "unit": "format", "format": "%d %H:%M", "since": "2024-01-02"}
+    },
     "isn't a number such as 0.01": {"bid_price": {"from": "bid", "scale": "much"}},
 }
 

@@ -145,6 +145,13 @@ def test_only_datasets_of_many_instruments_carry_the_instrument(make):
     assert (every.column("instrument").kind, every.column("instrument").nullable) == ("dictionary", False)
 
 
+def test_bars_of_many_instruments_carry_the_instrument_behind_their_times():
+    assert "instrument" not in bars()
+    every = bars("5m", all_instruments=True)
+    assert every.names == (*bars().names[:2], "instrument", *bars().names[2:])
+    assert (every.column("instrument").kind, every.column("instrument").nullable) == ("dictionary", False)
+
+
 @pytest.mark.parametrize("make", [trades, book_events, liquidations, order_events, fills])
 def test_identifiers_are_text_or_numbers(make):
     text = {column.name for column in make().columns if column.kind == "text"}

@@ -85,14 +85,15 @@ def test_a_dataset_of_many_instruments_is_read_by_instrument(name):
     dataset.append(data)
     labels = data["instrument"].labels
     assert len(set(data["instrument"].codes.tolist())) > 3
-    times = np.asarray(data["time"])
+    axis = dataset.schema.axis
+    times = np.asarray(data[axis])
     middle = int(times[ROWS // 3])
     for wanted in (labels[:1], labels[-1:], labels[1:4]):
         expected = data["instrument"].matches(*wanted)
         found = dataset.read(instruments=wanted)
         assert differences(found.rows, rows_from(data, dataset.schema).take(np.flatnonzero(expected))) == []
-        later = dataset.read(middle, instruments=wanted, columns=["time"])
-        assert np.asarray(later["time"]).view(np.int64).tolist() == times[expected & (times >= middle)].tolist()
+        later = dataset.read(middle, instruments=wanted, columns=[axis])
+        assert np.asarray(later[axis]).view(np.int64).tolist() == times[expected & (times >= middle)].tolist()
 
 
 def test_the_newest_instrument_is_in_the_last_tenth_only():
