@@ -17,6 +17,7 @@ from arraystore.bulletin import Bulletin, Seen
 from arraystore.entry import Entry, entry_of
 from arraystore.errors import ArrayStoreError, Corrupt, NotFound, StorageError
 from arraystore.fetch import fetch_record
+from arraystore.floors import load_floor
 from arraystore.journal import Journal, mark_name
 from arraystore.log import Log
 from arraystore.record import decode_record, encode_record
@@ -201,9 +202,11 @@ class Catalog:
         self._unsaved += len(stale)
 
     def _is_newest(self, path: str) -> bool:
-        """Whether the version known is the newest there is: versions are dense, but for old ones that retention took."""
+        """Whether the version known is the newest there is: versions are dense, but at and below the floor."""
         known = self._entries.get(path)
-        return known is not None and not self._exists(path, known.version + 1) and self._exists(path, known.version)
+        if known is None or self._exists(path, known.version + 1) or not self._exists(path, known.version):
+            return False
+        return load_floor(self._storage, path).floor <= known.version
 
     def _exists(self, path: str, version: int) -> bool:
         return self._storage.exists(f"{path}/_log/{version_name(version)}")

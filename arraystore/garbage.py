@@ -11,7 +11,7 @@ from typing import Any
 
 from arraystore import checkpoint
 from arraystore.draft import Draft, draft_commit
-from arraystore.errors import ArrayStoreError, NotFound
+from arraystore.errors import ArrayStoreError, Corrupt, NotFound
 from arraystore.floors import Floor
 from arraystore.log import Log
 from arraystore.state import State
@@ -134,13 +134,29 @@ class Collector:
                 found[folder] = below
         return found
 
+    def _at_one_floor[T](self, look: Callable[[Floor], T]) -> T:
+        """What a look at all that stays finds; anew where the floor rose meanwhile, since half of it was seen from another one."""
+        floor = self._log.floor_record()
+        while True:
+            try:
+                found = look(floor)
+            except (Corrupt, NotFound):
+                before, floor = floor, self._log.floor_record()
+                if floor == before:
+                    raise
+                continue
+            before, floor = floor, self._log.floor_record()
+            if floor == before:
+                return found
+
     def _named(self, state: State, lying: dict[str, list[str]]) -> _Named:
         """What is named in these windows by the oldest version, by all that came later, and by kept ones."""
+        return self._at_one_floor(lambda floor: self._named_above(floor, state, lying)) if lying else _Named()
+
+    def _named_above(self, floor: Floor, state: State, lying: dict[str, list[str]]) -> _Named:
         named = _Named()
-        if not lying:
-            return named
         windows = [name for name in lying if name != "_artifacts"]
-        for each in (self._log.oldest(), state, *self._kept(self._log.floor_record())):
+        for each in (self._log.oldest(), state, *self._kept(floor)):
             if each is not None:
                 named.add_state(each, windows)
         # Whoever added a segment planned before that.
@@ -178,7 +194,9 @@ class Collector:
 
     def _past(self) -> list[GarbageItem]:
         """What lies at or below the log floor and nothing that stays needs."""
-        floor = self._log.floor_record()
+        return self._at_one_floor(self._below)
+
+    def _below(self, floor: Floor) -> list[GarbageItem]:
         if not floor.floor:
             return []
         prefix = self._log.prefix

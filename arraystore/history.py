@@ -1,7 +1,7 @@
 """A dataset's versions, found and folded: the reading side of the log (FORMAT.md sections 6 to 8)."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -77,13 +77,19 @@ class History:
         return self._remember(self._newest())
 
     def _newest(self, *, publishing: bool = False) -> State:
-        try:
-            return self._look(publishing=publishing)
-        except Corrupt:
-            if not self.floor():
-                raise
-            self._known = None  # what it stood on may have been removed since, or just while it was read: look once more
-            return self._look(publishing=publishing)
+        return self._steadily(lambda: self._look(publishing=publishing))
+
+    def _steadily[T](self, look: Callable[[], T]) -> T:
+        """What a look finds; another one where retention may have taken what it stood on, even while it looked."""
+        seen = 0
+        while True:
+            try:
+                return look()
+            except (Corrupt, NotFound):
+                floor = self.floor()
+                if floor == seen:
+                    raise
+                seen, self._known = floor, None
 
     def _look(self, *, publishing: bool) -> State:
         known = self._known
@@ -120,17 +126,16 @@ class History:
         known = self._known
         if known is not None and known.version == version:
             return known
-        try:
-            return self._state_at(version)
-        except Corrupt:
-            if version > (floor := self.floor_record()).floor:
-                raise
-            return self._kept(version, floor)  # retention came between
+        return self._steadily(lambda: self._state_at(version))
 
     def oldest(self) -> State | None:
         """The oldest version's state above the floor; None before there is one."""
-        floor = self.floor()
-        return self._state_at(floor + 1) if self.has(floor + 1) else None
+
+        def look() -> State | None:
+            floor = self.floor()
+            return self._state_at(floor + 1) if self.has(floor + 1) else None
+
+        return self._steadily(look)
 
     def replay(self, until: int) -> Iterator[State]:
         """Every kept version's state up to `until`, folded anew from the first commit (or the floor), in order."""
@@ -150,10 +155,13 @@ class History:
 
     def newest(self) -> int:
         """The newest version there is, whatever its commit says; NotFound where there is no log."""
-        return self._find_head()
+        return self._steadily(self._find_head)
 
     def commits(self, state: State, after: int = 0) -> list[tuple[Commit, str]]:
         """Each kept commit after version `after`, and its digest, up to the one that made `state`; each named by the next."""
+        return self._steadily(lambda: self._commits(state, after))
+
+    def _commits(self, state: State, after: int) -> list[tuple[Commit, str]]:
         found: list[tuple[Commit, str]] = []
         for version in range(max(after, self.floor()) + 1, state.version + 1):
             try:
@@ -170,6 +178,9 @@ class History:
 
     def version_at(self, time_ns: int) -> int:
         """The last version whose running time is at or before `time_ns`; NotFound before the first."""
+        return self._steadily(lambda: self._version_at(time_ns))
+
+    def _version_at(self, time_ns: int) -> int:
         low, high = self.floor(), self.head().version
         while low < high:
             middle = (low + high + 1) // 2

@@ -87,7 +87,10 @@ class Log(History):
             draft = decide(state)
             self._make_durable(state)
             if draft is None:
-                return state
+                if self.floor() <= state.version:
+                    return state
+                self._known = None  # slept below the floor: what it saw isn't the newest
+                continue
             after = self._try(state, draft)
             if after is not None:
                 return self._afterwards(self._remember(after))
