@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from arraystore.runs import Run
     from arraystore.runtable import RunRow, RunTable
     from arraystore.shipping import Shipped
+    from arraystore.status import ClassStatus
 
 __version__ = "0.1.0"
 
@@ -111,6 +112,7 @@ __all__ = [
     "Audited",
     "Change",
     "Changes",
+    "ClassStatus",
     "ClassSummary",
     "Clock",
     "Column",
@@ -219,6 +221,7 @@ _LOADED_WHEN_USED = {
         "arraystore.runs": ["Run"],
         "arraystore.runtable": ["RunRow", "RunTable"],
         "arraystore.shipping": ["Shipped"],
+        "arraystore.status": ["ClassStatus"],
     }.items()
     for name in names
 }

@@ -22,6 +22,7 @@ from arraystore.place import require
 from arraystore.repairing import KnownHeads, Repaired, datasets_in, mend_class, mend_lineage, mend_tags
 from arraystore.roots import Opener, StoreAttributes, class_url, restore_class_root
 from arraystore.shipping import Shipped
+from arraystore.status import ClassStatus, class_status
 from arraystore.storage import MemoryStorage
 from arraystore.storage.base import Storage
 from arraystore.surface import Surface
@@ -135,6 +136,10 @@ class Upkeep(ABC):
         return Repaired(
             store=self.attributes.store, source=told, checked=checked, datasets=tuple(found), others=tuple(others), lost=tuple(lost)
         )
+
+    def status(self, *, deep: bool = False) -> list[ClassStatus]:
+        """What each class that this role may read holds and how it is, at a cost of what changed; `deep` looks for garbage, too."""
+        return [class_status(self.surface(each), self.role.value, deep=deep) for each in self._readable()]
 
     def heads(self, patterns: Iterable[str] = ()) -> Heads:
         """The newest version of every dataset that this role may read, deleted ones', too: keep it elsewhere, for `audit(expect=…)`."""

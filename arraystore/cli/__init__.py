@@ -20,6 +20,7 @@ from arraystore.cli.rows import head
 from arraystore.cli.runs import runs
 from arraystore.cli.sessions import sessions
 from arraystore.cli.starting import demo, init
+from arraystore.cli.status import status
 
 __all__ = ["main"]
 
@@ -48,6 +49,7 @@ for _command in (
     repair,
     audit,
     policy,
+    status,
     ingest,
     diff,
     withdraw,
