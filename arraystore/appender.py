@@ -130,6 +130,8 @@ class _Appender[R]:
         `TimeoutError` after `timeout` seconds (None: wait as long as it takes); the rows stay in the queue.
         """
         self._refuse_fork()
+        if self._is_own_thread:
+            raise FixTheCall("on_commit runs between two commits, and can't wait for the next: flush from another thread")
         with self._changed:
             at, target, failures = self._at, self._at.calls, self._at.failures
             self._hurry()
@@ -191,7 +193,7 @@ class _Appender[R]:
             self._refuse_failed()
             while not self._queue.has_room(rows.count, size):
                 self._hurry()
-                if self._on_full == "raise":
+                if self._on_full == "raise" or self._is_own_thread:
                     raise QueueFull(f"{self._queue.rows} rows wait for their commit: flush(), or append these {rows.count} later")
                 self._changed.wait()
                 if self._at.failure is not None or self._at.closing:
@@ -223,6 +225,10 @@ class _Appender[R]:
         then = "no further attempt is made: see leftovers()" if self._at.stopped else "the next attempt follows"
         error.__notes__ = [f"{self._queue.rows} rows of {len(self._queue)} appends aren't durable; {then}"]
         raise error
+
+    @property
+    def _is_own_thread(self) -> bool:
+        return threading.current_thread() is self._thread
 
     def _refuse_fork(self) -> None:
         if os.getpid() != self._process:

@@ -233,6 +233,25 @@ def test_rows_that_cant_be_taken_are_refused_at_once_and_alone(trades: arraystor
     assert numbers(trades.refresh()) == [0, 1]
 
 
+def test_on_commit_may_append_but_not_wait(trades: arraystore.Dataset) -> None:
+    told: list[type[BaseException] | int] = []
+
+    def on_commit(_: object) -> None:
+        if told:
+            return
+        told.append(appender.append(rows(1, first=1)))
+        try:
+            appender.flush()
+        except FixTheCall as error:
+            told.append(type(error))
+
+    with trades.appender(on_commit=on_commit, max_seconds=3_600) as appender:
+        appender.append(rows(1))
+        appender.flush()
+    assert told == [2, FixTheCall]
+    assert numbers(trades.refresh()) == [0, 1]
+
+
 @pytest.mark.parametrize(
     "options",
     [{"max_rows": 0}, {"max_seconds": -1}, {"max_seconds": float("nan")}, {"on_full": "drop"}, {"max_queue_rows": 1.5}, {"writer": ""}],
