@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from arraystore.commit import COMPACT, SegmentEntry, WindowChange
 from arraystore.draft import Draft, draft_commit
-from arraystore.errors import Conflict, Corrupt, PlanExpired
+from arraystore.errors import Conflict, Corrupt, NotFound, PlanExpired
 from arraystore.joining import Joined
 from arraystore.log import Log
 from arraystore.parts import load_parts
@@ -177,12 +177,16 @@ class Compactor:
                 runs = [run for run in plan_compaction(state, names, self._rule) if not _follows(run, done)]
                 if not runs:
                     return made, done
-                self._write(state, runs, written)
                 try:
+                    self._write(state, runs, written)
                     after, published = self._publish(runs, written, locked=locked)
                 except PlanExpired:
                     written.clear()  # suspended past a floor: they may be gone, and are written again under new names
                     continue
+                except (Corrupt, NotFound):
+                    if all(run.holds(self._newest()) for run in runs):
+                        raise
+                    continue  # others compacted or replaced the sources, and retention came after them
             if published:
                 made = after
                 done += published
@@ -196,7 +200,7 @@ class Compactor:
         storage = self._log.storage
         todo = [run for run in runs if _key(run) not in written]
         fresh: list[tuple[CompactionRun, SegmentEntry]] = []
-        with storage.batch() if todo else nullcontext() as batch:
+        with self._log.batch(state.version) if todo else nullcontext() as batch:
             for run in todo:
                 assert batch is not None
                 parts = load_parts(self._log, state, WindowState(window=run.window, segments=run.sources))
@@ -216,6 +220,8 @@ class Compactor:
         for run, entry in fresh:
             where = f"{self._log.prefix}/{run.window}/{entry.segment}"
             if problems := verify_segment(storage, where, entry, state.schemas[run.schema], deep=True, threads=self._threads):
+                if self._log.has_expired(state.version):
+                    raise PlanExpired(f"{where}: fell below a floor while it was written; write it again")
                 raise Corrupt(f"{'; '.join(problems)} (just written by a compaction, which published nothing: look at the medium)")
             written[_key(run)] = entry
 

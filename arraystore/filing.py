@@ -36,9 +36,9 @@ def keep_file(
         while True:
             state = log.head()
             check(state)
-            with log.storage.batch() as batch:
-                entry = write_artifact(batch, log.prefix, state.version, stream, known_as, media_type)
             try:
+                with log.batch(state.version) as batch:
+                    entry = write_artifact(batch, log.prefix, state.version, stream, known_as, media_type)
                 return entry, log.publish(decide)
             except PlanExpired:  # its bytes may be gone by now: write them again, under a new name
                 if begin is None:

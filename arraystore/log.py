@@ -1,8 +1,8 @@
 """The one place where a new version becomes the current one (FORMAT.md sections 6 and 8)."""
 
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 import msgspec
 
@@ -25,7 +25,7 @@ from arraystore.history import History
 from arraystore.notices import Notices
 from arraystore.record import encode_record
 from arraystore.state import State
-from arraystore.storage.base import Storage
+from arraystore.storage.base import Batch, Storage
 
 HINT_EVERY = 16
 ATTEMPTS = 1000
@@ -96,6 +96,28 @@ class Log(History):
                 return self._afterwards(self._remember(after))
         msg = f"{self.prefix}: lost {ATTEMPTS} races for the next version in a row; try again"
         raise Conflict(msg)
+
+    @contextmanager
+    def batch(self, base_version: int) -> Iterator[Batch]:
+        """A batch of the storage, for segments that were planned on a version.
+
+        `PlanExpired` if it fails and a floor came meanwhile: what was written may have been removed under its writer, as garbage.
+        """
+        try:
+            with self.storage.batch() as batch:
+                yield batch
+        except (StorageError, NotFound) as error:
+            if not self.has_expired(base_version):
+                raise
+            msg = f"{self.prefix}: what was planned on version {base_version} fell below a floor while it was written; write it again"
+            raise PlanExpired(msg) from error
+
+    def has_expired(self, base_version: int) -> bool:
+        """Whether a floor came that what was planned on a version lies below, as far as that can be told."""
+        try:
+            return base_version < self.head().segment_floor
+        except (ArrayStoreError, OSError):
+            return False
 
     def lock(self) -> AbstractContextManager[None]:
         """Queue behind other local writers of this dataset; correctness never depends on it."""

@@ -73,7 +73,7 @@ def write_stream(
             count += rows.count
             if size >= piece_bytes:
                 if pieces is None:
-                    batch = stack.enter_context(log.storage.batch())
+                    batch = stack.enter_context(log.batch(state.version))
                     pieces = _Pieces(batch=batch, state=state, prefix=log.prefix, schema_number=state.schemas.index(schema))
                 pieces.write(_joined(held, schema, sort=sort))
                 size = 0

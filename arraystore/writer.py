@@ -10,7 +10,7 @@ import numpy as np
 
 from arraystore.commit import Interval, Pin, SegmentEntry, WindowChange
 from arraystore.draft import Draft, draft_commit
-from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, PlanExpired, WindowClosed
+from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, PlanExpired, VersionExpired, WindowClosed
 from arraystore.evolution import in_force, settle
 from arraystore.log import Log
 from arraystore.parts import load_parts
@@ -255,6 +255,8 @@ class Writer:
                     return self._attempt(request, locked=True)
             except _GroundMoved:
                 continue
+            except VersionExpired:  # tails that were to be taken in: others did that, and retention came after them
+                continue
             except PlanExpired:  # written below a floor that came meanwhile, and perhaps gone: write them again under new names
                 if request.written:
                     raise
@@ -305,8 +307,8 @@ class Writer:
         todo = [planned for planned in plans if not planned.as_tail and (planned.rows is not None or planned.absorbed)]
         if not todo:
             return []
-        storage, written = self._log.storage, []
-        with storage.batch() as batch:
+        written = []
+        with self._log.batch(state.version) as batch:
             for planned in todo:
                 rows = self._with_tails(state, planned)
                 prefix, number = f"{self._log.prefix}/{planned.window}", planned.schema_number
