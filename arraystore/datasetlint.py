@@ -133,7 +133,7 @@ def _named(log: Log, head: State) -> tuple[dict[str, set[str]], set[str]]:
     segments: dict[str, set[str]] = {}
     artifacts = {entry.artifact for entry in head.artifacts.values()}
     kept = [commit for commit, _ in log.commits(head)]
-    states = [head]
+    states = [head, *map(log.at, log.floor_record().checkpoints)]
     for commit in (kept[0], *(each for each in kept if each.state == "deleted")) if kept else ():
         with suppress(NotFound):  # a deletion empties everything; what was before the first kept commit is in no other
             states.append(log.at(commit.version - 1 if commit.state == "deleted" else commit.version))

@@ -14,6 +14,7 @@ from arraystore.draft import Draft, draft_commit
 from arraystore.errors import ArrayStoreError, Corrupt, NotFound
 from arraystore.floors import Floor
 from arraystore.log import Log
+from arraystore.scan import tails_below
 from arraystore.state import State
 from arraystore.storage.base import Storage
 from layouts.naming import is_escaped, is_segment_name, parse_version_name, segment_base_version, version_name
@@ -225,12 +226,8 @@ class Collector:
 
     def _needed_commits(self, floor: Floor) -> set[int]:
         """Versions at or below the floor whose commits hold rows of what stays, or answer for a writer's token."""
-        needed: set[int] = set()
-        for state in (self._log.oldest(), self._log.head(), *self._kept(floor)):
-            if state is not None:
-                needed |= {entry.tail for name in state.window_names() for entry in state.window(name).tails}
-                needed |= {version for _, version in state.writers.values()}
-        return needed
+        states = (self._log.oldest(), self._log.head(), *self._kept(floor))
+        return {*tails_below(self._log), *(version for state in states if state is not None for _, version in state.writers.values())}
 
     def _unnamed_manifests(self, floor: Floor, going: set[int]) -> list[str]:
         """Manifests of windows as they were at the floor or before, that no checkpoint which stays names.

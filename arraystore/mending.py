@@ -20,7 +20,7 @@ from arraystore.floors import Floor
 from arraystore.index import index_key
 from arraystore.log import Log
 from arraystore.record import decode_record
-from arraystore.scan import key_of, newest_by_listing, scan, steps, versions_in
+from arraystore.scan import key_of, newest_by_listing, scan, steps, tails_below, versions_in
 from arraystore.segmentcheck import verify_segment
 from arraystore.shipping import Part, Shipment, Shipped, newest_in, parts_of_artifact, parts_of_segment, proved
 from arraystore.state import State
@@ -204,7 +204,7 @@ class Mender:
         for name in state.table.names():
             self._record_object("manifest", f"{self.here.prefix}/_manifests/{state.table.digest(name)}", state.table.digest(name))
         try:
-            tails = {entry.tail: entry.index for window in map(state.window, state.window_names()) for entry in window.tails}
+            tails = tails_below(self.here)
         except ArrayStoreError:
             return
         for version, digest in sorted(tails.items()):

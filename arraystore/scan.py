@@ -66,6 +66,18 @@ class Named:
             self.segments |= {(change.window, entry.segment): (entry, schemas[entry.schema]) for entry in known}
         self.artifacts |= {entry.artifact: entry for entry in commit.artifacts if is_segment_name(entry.artifact)}
 
+    def add_kept(self, log: History, tell: Tell) -> "Named":
+        """The same, with what versions below the floor name that pins or tags keep."""
+        for version in log.floor_record().checkpoints:
+            try:
+                state = log.at(version)
+                self._add_state(state)
+                self.checkpoints.add(version)
+                self.manifests |= set(map(state.table.digest, state.table.names()))
+            except ArrayStoreError as error:
+                tell(f"{log.prefix}/_checkpoints/{version_name(version)}", str(error))
+        return self
+
     def without_purged(self, log: History) -> "Named":
         """The same, but for segments that were purged since, and are gone for good."""
         with suppress(ArrayStoreError):
@@ -121,6 +133,14 @@ def redaction_problems(log: History, state: State) -> Iterator[str]:
             yield f"commits that held rows of window {window}, which {stone.told()}, aren't those that it names: look at them in a replica"
 
 
+def tails_below(log: History) -> dict[int, str]:
+    """Versions at or below the floor whose commits hold rows of a version that is kept, and the commits' digests."""
+    floor = log.floor_record()
+    states = [log.oldest(), *map(log.at, floor.checkpoints)] if floor.floor else []
+    windows = (state.window(name) for state in states if state is not None for name in state.window_names())
+    return {entry.tail: entry.index for window in windows for entry in window.tails if entry.tail <= floor.floor}
+
+
 def key_of(log: History, version: int) -> str:
     """Where the commit of a version lies."""
     return f"{log.prefix}/_log/{version_name(version)}"
@@ -174,7 +194,7 @@ def scan(log: History, until: int, head: State | None, tell: Tell, *, deep: bool
         return named.without_purged(log)
     if head is not None and last is not None and last.digest != head.digest:
         tell(log.prefix, f"version {until} is {last.digest}, where {head.digest} was read before")
-    return named.without_purged(log)
+    return named.add_kept(log, tell).without_purged(log)
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from arraystore.notices import Notices
 from arraystore.pool import map_in_order
 from arraystore.record import decode_record
 from arraystore.redaction import decode_commit
-from arraystore.scan import Named, Step, key_of, steps, versions_in
+from arraystore.scan import Named, Step, key_of, steps, tails_below, versions_in
 from arraystore.state import State
 from arraystore.storage.base import Batch, Storage
 from layouts.codecs import group_metadata
@@ -256,13 +256,22 @@ class Shipment:
         return parts if load.base is None else parts + self._base_parts(load.base)
 
     def _base_parts(self, base: State) -> list[Part]:
-        """What a log that begins at a floor stands on: the checkpoint there, its manifests, and the commits that hold rows of it."""
-        storage, prefix = self.source.storage, self.source.prefix
-        tails = {entry.tail for window in map(base.window, base.window_names()) for entry in window.tails}
-        keys = [key_of(self.source, version) for version in sorted(tails)]
-        keys += [f"{prefix}/_manifests/{base.table.digest(name)}" for name in base.table.names()]
-        found = [(key, fetch_record(storage, key)) for key in (*keys, f"{prefix}/_checkpoints/{version_name(base.version)}")]
-        return [Part(key, hashlib.sha256(data).hexdigest(), data) for key, data in found]
+        """What a log that begins at a floor stands on: the checkpoint there, its manifests, and the commits below that hold rows.
+
+        The same, and segments and files, of the versions below that pins or tags keep.
+        """
+        storage, prefix, named = self.source.storage, self.source.prefix, Named()
+        kept = [self.source.at(version) for version in self.source.floor_record().checkpoints]
+        keys = [key_of(self.source, version) for version in sorted(tails_below(self.source))]
+        for state in (base, *kept):
+            keys += [f"{prefix}/_manifests/{state.table.digest(name)}" for name in state.table.names()]
+        keys += [f"{prefix}/_checkpoints/{version_name(state.version)}" for state in (base, *kept)]
+        for state in kept:
+            named.add(Step(None, memoryview(b""), state))
+        parts = [Part(key, hashlib.sha256(data).hexdigest(), data) for key in dict.fromkeys(keys) for data in (fetch_record(storage, key),)]
+        for (window, segment), (entry, schema) in named.without_purged(self.source).segments.items():
+            parts += parts_of_segment(storage, f"{prefix}/{window}/{segment}", entry, schema)
+        return parts + [part for artifact in named.artifacts.values() for part in parts_of_artifact(storage, prefix, artifact)]
 
     def _put(self, batch: Batch, part: Part) -> None:
         def pieces() -> Iterator[bytes]:
