@@ -52,10 +52,9 @@ class Named:
         if commit is None:
             self._add_state(state)
             return
-        if self.commits == 0:  # what the first kept commit takes out, no kept version names
-            for change in commit.windows:
-                for name in change.remove:
-                    self.segments.pop((change.window, str(name)), None)
+        if self.commits == 0 and (self.segments or self.artifacts):  # what the first kept commit took away, no kept version names
+            self.segments, self.artifacts = {}, {}
+            self._add_state(state)
         self.add_commit(commit, state.schemas)
 
     def add_commit(self, commit: Commit, schemas: tuple[Schema, ...]) -> None:

@@ -105,6 +105,29 @@ def test_the_version_after_the_floor_keeps_what_only_it_names(opened: Opened) ->
     assert not dataset.verify(deep=True)
 
 
+def test_what_the_oldest_kept_version_took_away_is_neither_missed_nor_copied(tmp_path: Path) -> None:
+    """Rows and a file of version 3 are replaced by versions 4 and 5, and then these are the oldest."""
+    url = str(tmp_path / "store")
+
+    def opened(role: str) -> arraystore.Store:
+        return arraystore.open_store(url, role=role, create=True)
+
+    dataset = made(opened)
+    dataset.append(plain(LARGE))
+    dataset.add_file(b"old", "file")
+    for step in (lambda: dataset.replace("2024-08-08", plain(LARGE, 1), reason="r"), lambda: dataset.add_file(b"new", "file")):
+        step()
+        expire(opened, keep_versions=1)
+        assert {item.kind for item in collect(opened).items} >= {"commit"}
+        forget_indexes()
+        assert not dataset.refresh().verify(deep=True)
+        copied = opened("operations").copy(tmp_path / f"copy-{dataset.version}")
+        assert not copied.problems
+        repaired = opened("operations").repair(tmp_path / f"copy-{dataset.version}")
+        assert (repaired.restored, repaired.unrepaired) == ((), ())
+    assert dataset.artifacts()["file"].read() == b"new"
+
+
 def test_rows_inlined_in_commits_that_are_newest_still_stay(opened: Opened) -> None:
     dataset = made(opened)
     for first in range(5):
