@@ -1,9 +1,14 @@
 """A disk in memory that keeps what is visible apart from what is durable, and loses power before any sync it is told to.
 
 It promises exactly what `Storage` promises, and nothing more: a create makes its own object durable and no other, what a batch wrote may
-be torn until the batch is left, a hint may vanish or come back. What survives a cut besides durable objects is up to whoever cuts.
+be torn until the batch is left, a hint may vanish or come back. Of the changes that weren't durable at a cut any may survive, whatever
+became of the others, before or after it; one whose bytes weren't synced, either, may come up empty, cut short, or with zeros for bytes.
+Each of these combinations is a way in which the disk may come up. Cuts between two syncs need no trial of their own: what there was to
+lose then is among what may survive at the next.
 """
 
+import itertools
+import math
 import random
 import threading
 from collections.abc import Buffer, Callable, Iterable, Iterator, Sequence
@@ -57,6 +62,15 @@ def some_torn(pending: Sequence[Pending]) -> Iterable[Pending]:
                 half = data[: len(data) // 2]
                 data = chance.choice([b"", half, half + bytes(len(data) - len(half)), data])
             yield Pending(change.path, data)
+
+
+def remains(change: Pending) -> list[Pending | None]:
+    """What may be left of one change; None: nothing."""
+    if change.data is None or not change.torn:
+        return [None, change]
+    size = len(change.data)
+    half = change.data[: size // 2]
+    return [None, *(Pending(change.path, data) for data in dict.fromkeys((change.data, b"", half, half + bytes(size - len(half)))))]
 
 
 FATES: tuple[Survivors, ...] = (nothing, everything, newest_alone, some_torn)
@@ -121,6 +135,27 @@ class Disk:
         for change in survivors(self.pending):
             _apply(objects, change)
         return Disk(objects)
+
+    def ways_up(self, bound: int, seed: int = 0) -> "Iterator[Disk]":
+        """Every disk that may come up, if there are at most `bound` combinations; else the plainest four, and `bound` drawn with a seed."""
+        choices = [remains(change) for change in self.pending]
+        chance = random.Random(seed)
+        if math.prod(map(len, choices)) <= bound:
+            combinations: Iterable[Iterable[Pending | None]] = itertools.product(*choices)
+        else:
+            drawn = ([chance.choice(each) for each in choices] for _ in range(bound))
+            combinations = itertools.chain((fate(self.pending) for fate in FATES), drawn)
+        tried = set()
+        for survivors in combinations:
+            up = self.after_cut(lambda _, survivors=survivors: (change for change in survivors if change is not None))
+            if up.state not in tried:
+                tried.add(up.state)
+                yield up
+
+    @property
+    def state(self) -> frozenset[tuple[str, bytes]]:
+        """All that is durable, to be compared with another disk's."""
+        return frozenset(self.durable.items())
 
     def copy(self) -> "Disk":
         """The same disk, all of it durable."""

@@ -16,8 +16,11 @@ from tests.store.conftest import DAY, START
 
 KEY = ("venue", "trades", "X")
 ROOT = "memory://machine"
-SMALL, LARGE = 3, 5_000
+SMALL, LARGE = 3, 10_000
 PLAIN = Schema(name="plain", order="arrival", columns=(Column(name="time", kind=Kind.TIME), Column(name="size")))
+WIDER = Schema(name="plain", order="arrival", columns=(*PLAIN.columns, Column(name="more", nullable=True)))
+BARS = ("bars", "1m", "venue", "X")
+COPY = "memory://copy"
 FILL = {"account": ["a"], "strategy": ["s"], "instrument": ["X"], "fill_id": ["1"], "side": [1], "price": [1.0], "size": [1.0]}
 
 
@@ -56,7 +59,8 @@ def spread(count: int) -> dict[str, np.ndarray]:
 
 def told(dataset: arraystore.DatasetView) -> object:
     """All that a dataset says, but for its version and the names of its segments."""
-    manifests = {m.window: (m.rows, m.completeness, m.coverage, dict(m.attributes), len(m.lineage)) for m in dataset.manifests()}
+    attributes = {m.window: {name: value for name, value in m.attributes.items() if name != "held"} for m in dataset.manifests()}  # a time
+    manifests = {m.window: (m.rows, m.completeness, m.coverage, attributes[m.window], len(m.lineage)) for m in dataset.manifests()}
     values = {w: np.asarray(dataset.read(window=w)["time"]).tolist() for w in dataset.windows()}
     files = {name: artifact.read() for name, artifact in dataset.artifacts().items()}
     return manifests, values, files, dict(dataset.attributes), dataset.sealed
@@ -145,11 +149,15 @@ def laid_out(machine: Machine) -> object:
     return see("canonical")(machine), [(entry.rows, bool(entry.tail)) for m in maintained(machine).manifests() for entry in m.segments]
 
 
+def hold(machine: Machine) -> None:
+    quarantine = opened(machine, "data-quality").quarantine
+    quarantine.hold(KEY, plain(LARGE, 40_000), schema=PLAIN, reason="gap", failed_checks=["gap"], source="recorder")
+
+
 def held(machine: Machine) -> None:
     """A window that is kept from promotion."""
     filled(machine)
-    store = opened(machine, "data-quality")
-    store.quarantine.hold(KEY, plain(LARGE, 40_000), schema=PLAIN, reason="gap", failed_checks=["gap"], source="recorder")
+    hold(machine)
 
 
 def release(machine: Machine) -> None:
@@ -190,6 +198,80 @@ def with_past(machine: Machine) -> object:
     return see("canonical")(machine), readable
 
 
+def with_tags(machine: Machine) -> object:
+    store = opened(machine, "operations")
+    return see("canonical")(machine), {name: (store.tagged(name).version, store.tagged(name).pins) for name in store.tags()}
+
+
+def tagged(machine: Machine) -> None:
+    filled(machine)
+    opened(machine, "data-quality").tag("t", [canonical(machine).pin()])
+    canonical(machine).append(plain(SMALL, 20_000))
+
+
+def with_schema(machine: Machine) -> object:
+    return see("canonical")(machine), [column.name for column in canonical(machine).schema.columns]
+
+
+def bars(machine: Machine) -> Any:
+    return opened(machine, "analysis").derived
+
+
+def computed(machine: Machine) -> None:
+    dataset = bars(machine).create(BARS, PLAIN)
+    dataset.append(plain(LARGE))
+    dataset.append(plain(SMALL, LARGE))
+
+
+def copy(machine: Machine) -> Any:
+    return opened(machine, "operations").copy(COPY)
+
+
+def behind(machine: Machine) -> None:
+    """With a copy that lacks the newest versions."""
+    filled(machine)
+    opened(machine, "data-quality").tag("t", [canonical(machine).pin()])
+    copy(machine)
+    canonical(machine).append(plain(LARGE, 20_000))
+    canonical(machine).add_file(b"file", "file")
+
+
+def of_the_copy(machine: Machine) -> object:
+    """The version that the copy has, none where there is no copy yet; it says what the original said at that version."""
+    try:
+        dataset = arraystore.open_store(COPY, role="operations", opener=machine.opener).canonical[KEY]
+    except NotFound:
+        return None
+    assert not dataset.verify(deep=True)
+    assert told(dataset) == told(canonical(machine).at(dataset.version))
+    return dataset.version
+
+
+def damaged(machine: Machine) -> None:
+    """With a copy, and other bytes than were written in a chunk, a commit and a checkpoint."""
+    many(machine)
+    canonical(machine).append(plain(LARGE, 20_000))
+    copy(machine)
+    storage = machine.opener(f"{ROOT}/canonical")
+    prefix = "/".join(KEY)
+    segments = storage.list(f"{prefix}/2024-08-08").prefixes
+    checkpoints = storage.list(f"{prefix}/_checkpoints").objects
+    for key in (f"2024-08-08/{segments[-1]}/size/0", "_log/00000000000000000003", f"_checkpoints/{checkpoints[-1]}"):
+        data = bytearray(storage.get(f"{prefix}/{key}"))
+        data[-1] ^= 1
+        storage.put(f"{prefix}/{key}", bytes(data), durable=True)
+
+
+def repair(machine: Machine) -> Any:
+    return opened(machine, "operations").repair(COPY)
+
+
+def with_findings(machine: Machine) -> object:
+    """What is wrong, or what is read."""
+    found = opened(machine, "operations").verify(["canonical"], deep=True)
+    return [finding.problem for finding in found.findings] or see("canonical")(machine)
+
+
 SCENARIOS = {
     "create": Scenario(lambda m: opened(m, "operations"), made),
     "append a tail": Scenario(filled, lambda m: canonical(m).append(plain(SMALL, 20_000))),
@@ -200,6 +282,11 @@ SCENARIOS = {
     "append and checkpoint": Scenario(many, lambda m: canonical(m).append(plain(SMALL, 20_000))),
     "append with lineage": Scenario(filled, lambda m: canonical(m).append(plain(SMALL, 20_000), inputs=canonical(m).pin())),
     "replace": Scenario(filled, lambda m: canonical(m).replace("2024-08-08", plain(SMALL, 7), reason="r")),
+    "withdraw": Scenario(filled, lambda m: canonical(m).withdraw("2024-08-08", reason="r")),
+    "evolve": Scenario(filled, lambda m: canonical(m).evolve(WIDER), with_schema),
+    "delete": Scenario(computed, lambda m: bars(m).delete(BARS, reason="r"), see("derived")),
+    "tag": Scenario(filled, lambda m: opened(m, "data-quality").tag("t", [canonical(m).pin()]), with_tags),
+    "move a tag": Scenario(tagged, lambda m: opened(m, "data-quality").tag("t", [canonical(m).pin()]), with_tags),
     "complete": Scenario(filled, lambda m: canonical(m).update(window="2024-08-08", completeness="complete")),
     "add a file": Scenario(filled, lambda m: canonical(m).add_file(b"file" * 600_000, "file")),
     "replace a file": Scenario(with_file, lambda m: canonical(m).add_file(b"new", "file")),
@@ -216,4 +303,8 @@ SCENARIOS = {
 OF_SEVERAL_STEPS = {
     "expire": Scenario(superseded, expire, with_past),
     "release from quarantine": Scenario(held, release),
+    "hold in quarantine": Scenario(filled, hold, see("quarantine")),
+    "copy": Scenario(many, copy, of_the_copy),
+    "bring a copy up to date": Scenario(behind, copy, of_the_copy),
+    "repair": Scenario(damaged, repair, with_findings),
 }
