@@ -169,7 +169,10 @@ class Bulletin:
             return None
         if not self._is_valid(name, file) or file.size < start:
             return None
-        data: bytes = file.read(start)
+        try:
+            data: bytes = file.read(start)
+        except OSError:
+            return None
         return data[: data.rfind(b"\n") + 1]
 
     def _names(self) -> Iterator[tuple[str, int]]:
@@ -182,7 +185,11 @@ class Bulletin:
         if not file.identity:
             return False
         if self._valid.get(name) != file.identity:
-            first = next(_lines(file.read(0)[: 1 << 10].partition(b"\n")[0] + b"\n"), None)
+            try:
+                head = file.read(0)[: 1 << 10]
+            except OSError:
+                return False  # who writes begins another one, who reads looks elsewhere
+            first = next(_lines(head.partition(b"\n")[0] + b"\n"), None)
             if first is None or first.file != file.identity:
                 return False
             self._valid[name] = file.identity

@@ -15,7 +15,7 @@ import msgspec
 
 from arraystore.bulletin import Bulletin, Seen
 from arraystore.entry import Entry, entry_of
-from arraystore.errors import ArrayStoreError, Corrupt, NotFound, StorageError
+from arraystore.errors import AlreadyExists, ArrayStoreError, Corrupt, NotFound, StorageError
 from arraystore.fetch import fetch_record
 from arraystore.floors import load_floor
 from arraystore.journal import Journal, mark_name
@@ -89,8 +89,10 @@ class Catalog:
 
     def note_deletion(self, path: str) -> None:
         """Have it known, durably, that the dataset at `path` may be deleted: who lists names looks closer."""
-        with suppress(ArrayStoreError):
+        try:
             self._storage.create(f"{DELETED}/{mark_name(path)}", path.encode())
+        except AlreadyExists:
+            self._storage.sync(DELETED)  # it may be only visible yet
 
     def entries(self, *, reconcile: bool = False) -> Mapping[str, Entry]:
         """Every dataset in short, by path, as new as writers told; with `reconcile` whatever they told."""

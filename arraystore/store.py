@@ -12,7 +12,7 @@ from arraystore.arguments import TimeLike
 from arraystore.commit import Pin
 from arraystore.datasetlint import lint_root
 from arraystore.diff import Diff, compare
-from arraystore.errors import InvalidInput, NotFound, Problem
+from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, NotFound, Problem
 from arraystore.fetch import DOCUMENT_BYTES, fetch
 from arraystore.frame import Frame
 from arraystore.kinds import kind_of
@@ -186,7 +186,11 @@ class Store(Upkeep, Maintenance):
             raise InvalidInput(problems or "a tag names at least one pin", "pins")
         self.check_pins(named)
         tag = Tags(partial(self._beside, "tags")).set(name, named, role=self.role.value, reason=reason)
-        self.check_pins(named)  # what retention took until the tag was there, it can't have known to keep
+        try:
+            self.check_pins(named)  # what retention took until the tag was there, it can't have known to keep
+        except ArrayStoreError as error:
+            told = f"tag {name!r}: version {tag.version} is there, but whether all that it names is still kept is unknown: {error}"
+            raise CommitUnknown(told) from error
         return tag
 
     def tagged(self, name: str, version: int | None = None) -> Tag:

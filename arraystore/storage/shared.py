@@ -44,7 +44,7 @@ class SharedFile:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def read(self, start: int) -> bytes:
-        """All that there is from a place on."""
+        """All that there is from a place on; OSError if it can't be read."""
         pieces = []
         while piece := os.pread(self._fd, 1 << 24, start):
             pieces.append(piece)

@@ -1,5 +1,6 @@
 """What writers tell other processes of their machine: all of it is heard, and nothing is believed that might not be all."""
 
+import errno
 import random
 import shutil
 import subprocess
@@ -316,3 +317,16 @@ def test_a_version_that_retention_took_is_not_mistaken_for_the_newest(root: Path
         (root / f"canonical/venue/feed-0/X000/_log/{version:020d}").unlink()
     assert told(reader) == truth(root)
     assert [change.version for change in reader.changes(cursor)] == list(range(checkpoints[0] + 1, 63))
+
+
+def test_a_bulletin_that_cannot_be_read_keeps_nobody_from_writing_or_finding(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arraystore.open_store(root, role="data-quality").canonical.create(("venue", "trades", "A"), SCHEMA)
+
+    def unreadable(file: SharedFile, start: int) -> bytes:
+        raise OSError(errno.EIO, "as told")
+
+    monkeypatch.setattr(SharedFile, "read", unreadable)
+    dataset = arraystore.open_store(root, role="data-quality").canonical["venue", "trades", "A"]
+    assert dataset.append(rows(3)).version == 2
+    (found,) = arraystore.open_store(root, role="analysis").canonical.summaries()
+    assert (found.version, found.rows) == (2, 3)
