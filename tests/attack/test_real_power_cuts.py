@@ -1,16 +1,15 @@
 """A real file system, on a loop device, shut down without a flush while a writer is at work: what was acknowledged is there afterwards.
 
-Needs Linux, root and the tools of ext4; skipped elsewhere.
+Needs Linux, root and the tools of ext4; skipped elsewhere. `pytest -m slow -n 0 --log-cli-level=INFO tests/attack/test_real_power_cuts.py`
+tells how many cuts there were, and what was done between them.
 """
 
-import fcntl
+import logging
 import multiprocessing
 import os
-import shutil
-import struct
-import subprocess
-import sys
+import signal
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,97 +18,101 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.attack import actors
-from tests.attack.actors import sizes
+from tests.attack import deeds
+from tests.attack.media import Medium, can_mount
 
-SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32), as in the kernel's include/uapi/linux/fs.h
-WITHOUT_FLUSH = 2
-SIZE_BYTES = 256 << 20
-CUTS = 20
+CUTS = 320
+CUTS_PER_DATASET = 20
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0 or not shutil.which("mkfs.ext4"), reason="needs to mount ext4"),
-]
-
-
-class Medium:
-    """A file that holds a file system, and where it is mounted."""
-
-    def __init__(self, folder: Path) -> None:
-        self.image, self.place = folder / "image", folder / "mounted"
-        self.place.mkdir()
-        with self.image.open("wb") as file:
-            file.truncate(SIZE_BYTES)
-        subprocess.run(["mkfs.ext4", "-q", self.image], check=True)
-
-    @contextmanager
-    def mounted(self) -> Iterator[Path]:
-        done = subprocess.run(["mount", "-o", "loop", self.image, self.place], check=False, capture_output=True, text=True)
-        if done.returncode:
-            pytest.skip(f"can't mount: {done.stderr}")
-        try:
-            yield self.place / "store"
-        finally:
-            if subprocess.run(["umount", self.place], check=False).returncode:  # something still has it open
-                subprocess.run(["umount", "-l", self.place], check=True)
-                pytest.fail("a process of the test held the medium open")
-
-    def shut_down(self) -> None:
-        """From now on nothing reaches the medium, not even its journal."""
-        fd = os.open(self.place, os.O_RDONLY)
-        try:
-            fcntl.ioctl(fd, SHUTDOWN, struct.pack("I", WITHOUT_FLUSH))
-        finally:
-            os.close(fd)
-
-
-@pytest.fixture
-def medium(tmp_path: Path) -> Medium:
-    return Medium(tmp_path)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), can_mount]
 
 
 @contextmanager
-def running(target: Any, url: Path, *args: Any, **options: Any) -> Iterator[Any]:
-    """Our end of another process's pipe: ours keeps nothing open on the medium."""
+def running(target: Any, *args: Any, **options: Any) -> Iterator[tuple[Any, Any]]:
+    """Another process and our end of its pipe: ours keeps nothing open on the medium."""
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.attack.deeds"])
     ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(str(url), *args, theirs), kwargs=options)
+    process = context.Process(target=target, args=(*args, theirs), kwargs=options)
     process.start()
     theirs.close()
     try:
-        yield ours
+        yield process, ours
     finally:
         process.kill()
         process.join()
         ours.close()
 
 
-def test_after_each_cut_what_was_acknowledged_is_there(medium: Medium) -> None:
-    random = np.random.default_rng(3)
-    counts = sizes(3, 4_000, most=30)
-    ends = np.cumsum([0, *counts])
-    with medium.mounted() as url, running(actors.make, url) as made:
-        assert made.recv() == "made"
-    done = acknowledged = 0
-    for cut in range(CUTS):
-        with medium.mounted() as url, running(actors.write, url, 0, counts, first=done) as acks:
-            assert acks.recv() == ("ready", 0)
-            time.sleep(float(random.random()) * 0.2)
-            medium.shut_down()
-            acked = list(until_failure(acks))
-        acknowledged += len(acked)
-        with medium.mounted() as url, running(actors.inspect, url) as answer:
-            found, problems = answer.recv()
-        assert found in {ends[done + len(acked)], ends[done + len(acked) + 1]}, f"cut {cut}: {len(acked)} were acknowledged"
-        assert problems == []
-        done = int(np.searchsorted(ends, found))
-    assert acknowledged > CUTS, "there was something to lose"
+def while_it_works(medium: Medium, _: Any, acks: Any, random: np.random.Generator) -> list[int]:
+    """At any moment of whatever it does."""
+    time.sleep(float(random.random()) * 0.5)
+    medium.shut_down()
+    return until_failure(acks)
 
 
-def until_failure(acks: Any) -> Iterator[int]:
+def at_once(medium: Medium, _: Any, acks: Any, random: np.random.Generator) -> list[int]:
+    """As soon as something was acknowledged."""
+    acked = [acks.recv() for _ in range(1 + int(random.integers(0, 8)))]
+    medium.shut_down()
+    return acked + until_failure(acks)
+
+
+def after_the_journals_delay(medium: Medium, process: Any, acks: Any, random: np.random.Generator, delay: float) -> list[int]:
+    """While the writer is suspended in the middle of something, which the journal, or a part of it, has written by itself meanwhile."""
+    acked = [acks.recv() for _ in range(int(random.integers(0, 4)))]
+    time.sleep(float(random.random()) * 0.05)
+    os.kill(process.pid, signal.SIGSTOP)
+    time.sleep(float(random.random()) * delay)
+    medium.shut_down()
+    process.kill()
+    return acked + until_failure(acks)
+
+
+def until_failure(acks: Any) -> list[int]:
     """All that was acknowledged, until the writer noticed that it can't write any more."""
+    acked = []
     with suppress(EOFError):
         while True:
-            yield acks.recv()[0]
+            acked.append(acks.recv())
+    return acked
+
+
+def cut(medium: Medium, number: int, url: Path, key: tuple[str, str, str], first: int) -> list[int]:
+    """One writer, and the end of its medium; what was acknowledged. The journal writes every 5 s by default, here mostly each second."""
+    random = np.random.default_rng((3, number))
+    options = [] if number % 10 == 0 else ["commit=1"]
+    with medium.mounted(*options), running(deeds.work, str(url), key, number // CUTS_PER_DATASET, first=first) as (process, acks):
+        assert acks.recv() == "ready"
+        if number % 10 == 0:
+            return after_the_journals_delay(medium, process, acks, random, 6.0)
+        if number % 3 == 0:
+            return after_the_journals_delay(medium, process, acks, random, 1.6)
+        return (while_it_works if number % 3 == 1 else at_once)(medium, process, acks, random)
+
+
+def test_after_each_cut_what_was_acknowledged_is_there(tmp_path: Path) -> None:
+    medium = Medium(tmp_path)
+    url, done, halves = medium.place / "store", 0, 0
+    kinds: Counter[str] = Counter()
+    with medium.mounted(), running(deeds.work, str(url), ("venue", "trades", "first"), 0) as (_, acks):
+        assert acks.recv() == "ready"
+        assert acks.recv() == 0
+    for number in range(CUTS):
+        seed = number // CUTS_PER_DATASET
+        key = ("venue", "trades", f"X{seed}")
+        done = 0 if number % CUTS_PER_DATASET == 0 else done
+        acked = cut(medium, number, url, key, done)
+        assert acked == list(range(done, done + len(acked)))
+        with medium.mounted(), running(deeds.tell, str(url), key) as (_, answer):
+            found, problems = answer.recv()
+        before = done
+        done += len(acked)
+        kinds.update(deeds.deed(seed, each).kind for each in range(before, done))
+        assert problems == [], f"cut {number}"
+        if found != deeds.outcome(seed, done).told():
+            assert found == deeds.outcome(seed, done + 1).told(), f"cut {number}: deeds {before} to {done - 1} were acknowledged"
+            done, halves = done + 1, halves + 1
+    logging.getLogger(__name__).info("%d cuts; acknowledged before them: %s; there without it: %d", CUTS, dict(kinds), halves)
+    assert kinds.total() > CUTS, "there was something to lose"
+    assert set(kinds) == {"create", *deeds.WEIGHTS}
