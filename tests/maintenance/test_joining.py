@@ -64,7 +64,7 @@ def join(storage, parts, schema):
     return Part(prefix=name, entry=entry, rows=None, schema=schema)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(evolving_histories(), budgets, st.integers(0, 6), st.sampled_from((1, 200, 3000, 1 << 24)))
 def test_the_joined_segment_is_what_reading_the_parts_gave(history, sizes, tails, slice_bytes):
     schema, pieces = history
@@ -79,7 +79,7 @@ def test_the_joined_segment_is_what_reading_the_parts_gave(history, sizes, tails
     assert differences(read(storage, [joined], schema), rows) == []
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(evolving_histories(), st.data())
 def test_it_is_stored_as_if_it_had_been_written_at_once(history, data):
     """No needless array, no needless label, the same chunks: byte for byte, but for the order of labels."""

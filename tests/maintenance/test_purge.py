@@ -230,7 +230,7 @@ def test_a_purge_that_is_cut_anywhere_goes_on_and_an_acknowledged_one_is_whole(m
             acknowledged = True
         except PowerCutError:
             pass
-        for fate in FATES:
+        for fate in dict.fromkeys((FATES[0], FATES[number % len(FATES)])):  # each fate at some cuts, the worst at all
             up = disk.after_cut(fate)
             again = maintained(on(up))
             assert len(read(again, 1)) == LARGE + 2
