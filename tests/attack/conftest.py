@@ -7,14 +7,14 @@ from tests.store.conftest import open_as, root, trades
 
 __all__ = ["open_as", "root", "trades", "tree"]
 
-LOCKS = {"lock", "_lock"}  # empty files that queue writers; they mean nothing
+PASSING = {"lock", "_lock", "alive"}  # empty files that queue writers, and the sign of life that a run gives every half minute
 
 
 def tree(root: Path) -> str:
-    """A digest of every name, type and byte below a directory, but for lock files."""
+    """A digest of every name, type and byte below a directory, but for locks and signs of life."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
-        if path.name not in LOCKS:
+        if path.name not in PASSING:
             digest.update(f"{path.relative_to(root)}\0{path.lstat().st_mode}\0".encode())
             if path.is_file():
                 digest.update(path.read_bytes())
