@@ -7,6 +7,7 @@ overlap in time, however many rows there are.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 
 import msgspec
 import numpy as np
@@ -78,6 +79,12 @@ class Joined:
                 elif spec.role != "valid" or len(having) < len(self._sources) or any(spec.name in source.arrays for source in having):
                     lengths[spec.name] = self.count
         return lengths
+
+    @cached_property
+    def _in_turn(self) -> bool:
+        """Whether the sources go out one after another, each whole. Where slices were cut at moments they may alternate, unmerged."""
+        numbers = [number for number, _ in groupby(number for each in self._slices for number, _, _ in each.ranges)]
+        return all(each.owners is None for each in self._slices) and len(set(numbers)) == len(numbers)
 
     def _in_reading_order(self) -> list[Source]:
         return [self._sources[number] for number in dict.fromkeys(number for each in self._slices for number, _, _ in each.ranges)]
@@ -219,7 +226,7 @@ class Joined:
 
     def _note(self, each: _Slice, rows: Rows, spec: ArraySpec) -> None:
         """Add what goes out to the digests of the sources it came from, taken apart again by who owns which row."""
-        if all(other.owners is None for other in self._slices):
+        if self._in_turn:
             return  # the digest of all follows from those of the sources
         if spec.name == self.schema.axis:
             times = rows.arrays[spec.name]

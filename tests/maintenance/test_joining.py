@@ -15,14 +15,15 @@ from arraystore.intake import rows_from
 from arraystore.joining import Joined
 from arraystore.plan import Part
 from arraystore.reader import read
-from arraystore.rows import concat
+from arraystore.rows import Rows, concat
 from arraystore.segment import new_name, write_contents
 from arraystore.segmentcheck import verify_segment
 from arraystore.storage.memory import MemoryStorage
 from arraystore.testing.parts import segment_part, tail_part
 from arraystore.testing.strategies import differences, rows_of, schemas, small_chunks
 from layouts import schema_by_name
-from layouts.schema import Order
+from layouts.schema import Column, Kind, Order, Schema
+from tests.store.conftest import START
 from tests.store.conftest import rows as trades
 
 budgets = st.tuples(st.integers(1, 600), st.integers(1, 600), st.integers(1, 3000))
@@ -77,6 +78,17 @@ def test_the_joined_segment_is_what_reading_the_parts_gave(history, sizes, tails
         joined = join(storage, parts, schema)
     assert differences(read(storage, parts, schema), rows) == []
     assert differences(read(storage, [joined], schema), rows) == []
+
+
+def test_parts_that_alternate_without_a_merge_are_proved_too():
+    """Cut at the moment 2, the slices are in order as they come: the first part's 1, the second's, and the first's 2."""
+    schema = Schema(name="times", order="time", columns=(Column(name="time", kind=Kind.TIME),))
+    times = ([1, 2], [1])
+    pieces = [Rows(schema=schema, count=len(each), arrays={"time": START + np.array(each)}, labels={}) for each in times]
+    storage = MemoryStorage()
+    with small_chunks(1, 1, 1), mock.patch.object(joining, "SLICE_BYTES", 1):
+        joined = join(storage, parts_of(storage, pieces, 0), schema)
+    assert read(storage, [joined], schema).arrays["time"].tolist() == [START + 1, START + 1, START + 2]
 
 
 @settings(max_examples=8)
