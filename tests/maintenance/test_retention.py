@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import arraystore
+from arraystore import checkpoint
 from arraystore.compaction import Compactor
 from arraystore.draft import Draft, draft_commit
-from arraystore.errors import AccessDenied, InvalidInput, PlanExpired, VersionExpired
+from arraystore.errors import AccessDenied, Corrupt, InvalidInput, PlanExpired, VersionExpired
 from arraystore.garbage import objects_below
 from arraystore.index import forget_indexes
 from arraystore.maintenance import pinned_versions
@@ -407,6 +408,25 @@ def test_a_writer_whose_clock_was_years_ahead_keeps_its_versions_longer(opened: 
 
 
 # --- links, temporary files, and the medium ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["checkpoint", "manifest"])
+def test_no_floor_stands_on_what_is_damaged(opened: Opened, what: str) -> None:
+    """Until then the log tells the same, and `repair` makes it anew from there."""
+    dataset = corrected(opened)
+    log = opened("operations").canonical.log_of(KEY)
+    before = values(dataset.at(3))
+    _, _, manifests = checkpoint.encode_checkpoint(log.at(3))
+    checkpoint.write_checkpoint(log.storage, log.prefix, log.at(3))
+    [manifest] = manifests
+    where = f"{log.prefix}/_checkpoints/{3:020d}" if what == "checkpoint" else f"{log.prefix}/_manifests/{manifest}"
+    log.storage.put(where, log.storage.get(where)[:-1] + b"?", durable=True)
+    with pytest.raises(Corrupt, match=what):
+        expire(opened, keep_versions=1)
+    assert collect(opened).items == ()
+    assert values(opened("operations").canonical[KEY].at(3)) == before
+    opened("operations").repair()
+    assert expire(opened, keep_versions=1).step == "publish"
 
 
 def test_planted_links_lead_nowhere(tmp_path: Path) -> None:
