@@ -126,9 +126,19 @@ class Expirer:
         mark = log.floor_record().mark
         kept: dict[int, str] = {}
         staying = {*plan.kept, *(mark.kept if mark is not None else ())}
+        proved: set[str] = set()
         for version in sorted(version for version in {*staying, plan.target} if plan.floor < version <= plan.target):
             digest = checkpoint.write_checkpoint(log.storage, log.prefix, log.at(version))[1]
+            self._prove(version, digest, proved)
             if version in staying:
                 kept[version] = digest
         reason = self._reason or (mark.reason if mark is not None else "")
         log.publish_floor(plan.target, kept=kept, time=self._clock(), role=self._role, reason=reason)
+
+    def _prove(self, version: int, digest: str, proved: set[str]) -> None:
+        """Read back what takes the log's place: what was there already, and is damaged, could be made anew from the log until now."""
+        stays = checkpoint.load_checkpoint(self._log.storage, self._log.prefix, version, digest)
+        for window in stays.table.names():
+            if stays.table.digest(window) not in proved:
+                stays.table.load(window)
+                proved.add(stays.table.digest(window))
