@@ -70,12 +70,14 @@ def _touches(window: str, pin: Pin) -> bool:
 
 
 def window_span(window: str, schema: Schema | None = None) -> tuple[int, int] | None:
-    """A time window's bounds in ns; None for a series, or a window that is the whole."""
+    """A time window's bounds in ns; None for a series, or the whole. With a schema of time windows, no other name is taken."""
     if schema is not None and schema.window is WindowLength.WHOLE:
         return None
     try:
         found = parse_window(window)
     except ValueError:
+        if schema is not None:
+            raise
         return None
     return None if found.length is WindowLength.WHOLE else (found.start, found.stop)
 

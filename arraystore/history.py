@@ -310,7 +310,7 @@ class History:
             if self.storage.exists(self._key(version)):
                 return version
         self._refuse_headless(floor)
-        msg = f"{self.storage.url}/{self.prefix}: no dataset is there"
+        msg = f"{self.storage.url}/{self.prefix}: no dataset is there; `find` and `arraystore ls` tell which there are"
         raise NotFound(msg)
 
     def _refuse_headless(self, floor: int) -> None:
@@ -330,7 +330,7 @@ class History:
         except NotFound as error:
             if version <= (raised := self.floor_record()).floor:
                 return self._kept(version, raised)
-            msg = f"{self.prefix}: there is no version {version}"
+            msg = f"{self.prefix}: there is no version {version}; the newest is {self.newest()}"
             raise NotFound(msg) from error
         return self._advance(self._base(pointer, floor), version)
 

@@ -147,7 +147,8 @@ class Store(Upkeep, Maintenance):
         """
         _require_dataset(dataset)
         require(self.role, Action.READ, StorageClass(dataset.storage_class), dataset.key)
-        span = None if window is None else window_span(window, dataset.schema)
+        series = dataset.storage_class == StorageClass.EXPERIMENTS
+        span = None if window is None or series else window_span(window, dataset.schema)
         return LineageIndex(partial(self._beside, "lineage")).dependents(dataset.storage_class, dataset.key, span, versions)
 
     def lineage(self, pin: Pin, *, depth: int = DEPTH) -> Ancestor:

@@ -138,7 +138,7 @@ def tag(store: "Store", *, name: str | None, keys: tuple[str, ...], reason: str,
     """List the tags, show one, or (with datasets) name their newest versions by it."""
     if name is None:
         names = store.tags()
-        print_json(names) if as_json else click.echo("\n".join(names))
+        print_json(names) if as_json else click.echo("\n".join(names) or "no tags")
         return
     pins = [dataset_at(store, key, None).pin() for key in keys]
     made = store.tag(name, pins, reason=reason) if pins else store.tagged(name)

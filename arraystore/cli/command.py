@@ -61,7 +61,9 @@ class Command(click.Command):
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
-        self.params.append(click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document on stdout, and nothing else."))
+        self.params.append(
+            click.Option(["--json", "as_json"], is_flag=True, is_eager=True, help="Print one JSON document on stdout, and nothing else.")
+        )
         self.params.append(click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."))
 
     @override

@@ -24,7 +24,11 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # 
         return
     from arraystore.ingest import shipped_mappings
 
-    table((left("mapping"), left("for")), [[name, title] for name, title in shipped_mappings().items()])
+    shipped = shipped_mappings()
+    if context.params.get("as_json"):
+        print_json(shipped)
+    else:
+        table((left("mapping"), left("for")), [[name, title] for name, title in shipped.items()])
     context.exit()
 
 
@@ -56,7 +60,7 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # 
 @click.option("--completeness", type=click.Choice(["open", "partial", "complete"]), help="State this of each window that a file touches.")
 @click.option("--reopen", is_flag=True, help="Allow adding to windows that are complete, in a new version.")
 @click.option("--keep-originals", is_flag=True, help="Keep each file as it is beside its rows, as an artifact.")
-@click.option("--list", "list_mappings", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="List the shipped mappings.")
+@click.option("--list", "list_mappings", is_flag=True, expose_value=False, callback=_list, help="List the shipped mappings.")
 def ingest(
     *,
     files: tuple[Path, ...],

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["sessions"]
 
+KINDS = ("live", "backtest")
+
 
 @command(
     "sessions",
@@ -39,6 +41,10 @@ def sessions(store: "Store", *, name: str | None, reconcile: bool, as_json: bool
     Ends with exit code 1 if the records of a session that is shown have gaps or repeated numbers.
     """
     kind, _, session_id = (name or "").partition("/")
+    if kind not in ("", *KINDS):
+        raise InvalidInput(
+            Problem("name", f"{kind!r} is none of {', '.join(KINDS)}; give live or backtest, or one session as live/SESSION")
+        )
     if not session_id:
         if reconcile:
             raise InvalidInput(Problem("--reconcile", "name the session: live/SESSION or backtest/SESSION"))

@@ -81,3 +81,6 @@ def test_without_a_mapping_the_list_of_mappings_is_named(root: Path) -> None:
 def test_the_shipped_mappings_are_listed() -> None:
     result = CliRunner().invoke(main, ["ingest", "--list"])
     assert (result.exit_code, "oanda-xauusd" in result.stdout) == (0, True)
+    for arguments in (["--list", "--json"], ["--json", "--list"]):
+        result = CliRunner().invoke(main, ["ingest", *arguments])
+        assert (result.exit_code, "oanda-xauusd" in json.loads(result.stdout)) == (0, True)

@@ -92,6 +92,8 @@ def test_a_run_is_abandoned(run: Run, run_json: Callable[..., Any]) -> None:
 
 def test_a_session_tells_its_last_record_and_which_fills_count(run: Run, run_json: Callable[..., Any], root: Path) -> None:
     (found,) = run_json("sessions")["sessions"]
+    refused = run("sessions", "paper")
+    assert (refused.exit_code, "'paper' is none of live, backtest" in refused.stderr) == (2, True)
     assert (found["session"], found["rows"], found["last_sequence"], found["last_record"]) == ("live/2024=2F08", {"fills": 4}, 4, "fills")
     assert found["last_row"]["fill_id"] == "d"
     settled = run_json("sessions", "live/2024=2F08", "--reconcile")["reconciled"]

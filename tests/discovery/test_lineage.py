@@ -43,6 +43,8 @@ def test_what_came_of_a_day_is_told_by_name_also_to_who_may_not_read_it(chain: P
     trades = store.canonical[TRADES]
     assert [edge.key for edge in store.dependents(trades)] == [BARS, ("grid", "r1")]
     assert [edge.key for edge in store.dependents(trades, window="2024-08-08")] == [BARS]
+    with pytest.raises(arraystore.InvalidInput, match="'2024-8-8' isn't a window's name; write"):
+        store.dependents(trades, window="2024-8-8")
     assert [(edge.key, edge.storage_class) for edge in store.dependents(trades, window="2024-08-09")] == [(("grid", "r1"), "experiments")]
     assert store.dependents(trades, versions=range(3, 9)) == []
     assert [edge.key for edge in store.dependents(store.raw["venue/all/r1"])] == [TRADES]
