@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -98,7 +99,7 @@ class Session:
 
     def recover(self) -> Recovery:
         """Read the session back, to go on with it: what is durable, the last record, and the next number after it."""
-        self._datasets = {record: self._surface[self.kind, self.session_id, record] for record in self.records()}
+        self._datasets = self._opened()
         for dataset in self._datasets.values():
             dataset.make_durable()
         found = audit(self._datasets)
@@ -107,7 +108,15 @@ class Session:
 
     def audit(self) -> Recovery:
         """As `recover`, to look only: for who reads a session that another process writes."""
-        return audit({record: self._surface[self.kind, self.session_id, record] for record in self.records()})
+        return audit(self._opened())
+
+    def _opened(self) -> dict[str, Dataset]:
+        """A handle of each kind of records; one that is only just being made has none yet."""
+        found = {}
+        for record in self.records():
+            with suppress(NotFound):
+                found[record] = self._surface[self.kind, self.session_id, record]
+        return found
 
     def reconcile(self, record: str = "fills") -> Reconciliation:
         """The fills that count once busts and corrections are applied; see `reconcile`. The records stay as they are."""

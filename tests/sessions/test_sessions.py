@@ -1,5 +1,6 @@
 """Live sessions: what they cost, what a crash leaves, and what an audit finds."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,17 @@ def test_a_stranger_who_writes_a_new_kind_of_records_is_noticed(root: Path) -> N
         one.append("fills", fills("3"))
     assert one.recover().last_sequence == 2
     assert one.append("fills", fills("3")).first == 3
+
+
+def test_a_kind_of_records_that_another_writer_is_only_just_making_is_none_yet(root: Path) -> None:
+    live = session(root)
+    live.append("fills", fills("1", "2"))
+    path = root / "execution-records" / "live" / live.session_id
+    shutil.copytree(path / "fills", path / "unborn", ignore=lambda _, names: [name for name in names if name.startswith("0")])
+    born = (path / "unborn" / "zarr.json").read_text().replace('"fills"', '"unborn"')
+    (path / "unborn" / "zarr.json").write_text(born)
+    assert session(root).recover().last_sequence == 2
+    assert session(root).audit().last_sequence == 2
 
 
 def test_sessions_are_listed_as_far_as_the_role_may_see_them(root: Path) -> None:
