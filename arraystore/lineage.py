@@ -1,7 +1,7 @@
 """Which datasets were made from which: an index of names beside the classes, that can be rebuilt (FORMAT.md section 15)."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import batched
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from arraystore.commit import Pin
-from arraystore.errors import ArrayStoreError, Corrupt, NotFound, Unsupported
+from arraystore.errors import ArrayStoreError, Corrupt, InvalidInput, NotFound, Unsupported
 from arraystore.fetch import fetch_record
 from arraystore.journal import mark_name
 from arraystore.record import decode_record, encode_record
@@ -106,13 +106,17 @@ class LineageIndex:
                 storage.put(f"{PACKED}/{folder}", encode_record("lineages", Pack(edges))[0], durable=False)
         return edges
 
-    def rebuild(self, made: Iterable[Dependent]) -> int:
-        """Note every version there is, given anew, and forget all that was noted before; returns their number."""
+    def rebuild(self, made: Iterable[Dependent], is_there: Callable[[Dependent], bool]) -> int:
+        """Note every version there is, given anew, and forget all that was noted before; returns their number.
+
+        What was noted of a version that isn't there stays: it may be about to appear, and is all that keeps what it was made from.
+        """
         storage = self.beside(create=True)
         packs = [f"{PACKED}/{top}/{name}" for top in storage.list(PACKED).prefixes for name in storage.list(f"{PACKED}/{top}").objects]
         tops = [top for top in storage.list("").prefixes if top != PACKED]
         folders = [f"{top}/{folder}" for top in tops for folder in storage.list(top).prefixes]
-        old = [f"{folder}/{name}" for folder in folders for name in storage.list(folder).objects]
+        noted = [f"{folder}/{name}" for folder in folders for name in storage.list(folder).objects]
+        old = [key for key in noted if _is_outdated(storage, key, is_there)]
         count = 0
         for some in batched(made, TOGETHER):
             self.add(*some)
@@ -144,6 +148,14 @@ def _read(storage: Storage, where: str) -> Dependent:
     except NotFound as error:
         msg = f"{where}: went while it was read: ask again"
         raise Corrupt(msg) from error
+
+
+def _is_outdated(storage: Storage, where: str, is_there: Callable[[Dependent], bool]) -> bool:
+    """Whether an edge is damaged, or about a version that is there, and so is noted anew."""
+    try:
+        return is_there(_read(storage, where))
+    except (Corrupt, Unsupported, InvalidInput):
+        return True
 
 
 def _folder(storage_class: str, key: tuple[str, ...]) -> str:

@@ -174,7 +174,12 @@ class Store(Upkeep, Maintenance):
         surfaces = {storage_class.value: self.surface(storage_class) for storage_class in StorageClass}
         for storage_class in StorageClass:
             require(self.role, Action.MAINTAIN, storage_class)
-        return LineageIndex(partial(self._beside, "lineage")).rebuild(every_version(surfaces))
+
+        def is_there(made: Dependent) -> bool:
+            log = self.surface(made.storage_class).log_of(made.key)
+            return log.floor() < made.version and log.has(made.version)
+
+        return LineageIndex(partial(self._beside, "lineage")).rebuild(every_version(surfaces), is_there)
 
     def tag(self, name: str, pins: Iterable[Pin], *, reason: str = "") -> Tag:
         """Name a set of pins, one per dataset, durably; of a name that exists this makes the next version.

@@ -1,12 +1,15 @@
 """Which was made of which, in both directions, and what a correction makes stale."""
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 import arraystore
+from arraystore.commit import Commit
+from arraystore.log import Log
 from tests.discovery.test_catalog import Counted
-from tests.store.conftest import rows
+from tests.store.conftest import DAY, START, rows
 
 TRADES = ("venue", "trades", "X")
 BARS = ("bars", "1m", "venue", "X")
@@ -132,6 +135,22 @@ def test_the_index_can_be_made_again(chain: Path) -> None:
     assert store.dependents(trades) == before
     with pytest.raises(arraystore.AccessDenied):
         arraystore.open_store(chain, role="analysis").rebuild_lineage()
+
+
+def test_a_version_that_appears_while_the_index_is_made_again_is_in_it(chain: Path) -> None:
+    """Its edge was there before it; without, nobody would know that what it was made from is pinned."""
+    operations, analysis = (arraystore.open_store(chain, role=role) for role in ("operations", "analysis"))
+    create = Log._create
+
+    def late(log: Log, key: str, data: bytes, commit: Commit) -> bool:
+        operations.rebuild_lineage()
+        return create(log, key, data, commit)
+
+    with mock.patch.object(Log, "_create", late):
+        made = analysis.derived[BARS].append(rows(1, START + DAY), inputs=analysis.canonical[TRADES].pin())
+    assert ("derived", BARS, made.version) in [
+        (each.storage_class, each.key, each.version) for each in operations.dependents(operations.canonical[TRADES])
+    ]
 
 
 def test_a_tag_names_versions_for_good(chain: Path) -> None:
