@@ -58,9 +58,12 @@ class Tags:
             reason=reason,
             pins=tuple(pins),
         )
+        storage, key, data = self.beside(create=True), f"{folder}/{version_name(tag.version)}", encode_record("tag", tag)[0]
         try:
-            self.beside(create=True).create(f"{folder}/{version_name(tag.version)}", encode_record("tag", tag)[0])
+            storage.create(key, data)
         except AlreadyExists as error:
+            if storage.get(key) == data:  # an object store's own retry may report a conflict with the caller's own write
+                return tag
             msg = f"tag {name!r}: another writer made version {tag.version}: look at it, then try again"
             raise Conflict(msg) from error
         return tag

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,8 @@ class Doer:
 
     def __init__(self, url: str, key: tuple[str, str, str]) -> None:
         self._key = key
-        self._writing = arraystore.open_store(url, role="data-quality", create=True)
+        whole = Path(url, "execution-records", "zarr.json").exists()  # which init writes last
+        self._writing = arraystore.open_store(url, role="data-quality", create=not whole)
         self._maintaining = arraystore.open_store(url, role="operations")
         self._dataset: arraystore.Dataset | None = None
 

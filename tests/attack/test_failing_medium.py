@@ -9,7 +9,7 @@ import pytest
 
 import arraystore
 from tests.attack.failing import BROKEN, FULL, WRITING, Medium
-from tests.attack.power import Disk
+from tests.attack.power import Disk, PowerStorage
 from tests.attack.scenarios import KEY, LARGE, SCENARIOS, SMALL, Scenario, canonical, filled, opened, plain
 
 AFTERWARDS = re.compile(r"(create|put) \S+/(_checkpoints|_manifests|_log/latest)")
@@ -113,3 +113,20 @@ def test_a_read_that_fails_says_so_and_can_be_repeated(fault: str) -> None:
         medium.heal()
         assert opened(medium, "analysis").canonical[KEY].read()["size"].tolist() == wanted
     assert call > 5
+
+
+def test_a_tag_whose_own_record_is_told_as_anothers_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As object stores do, which repeat a request whose answer was lost."""
+    disk = Disk()
+    filled(disk)
+    create = PowerStorage.create
+
+    def repeated(storage: PowerStorage, key: str, data: bytes) -> None:
+        create(storage, key, data)
+        create(storage, key, data)
+
+    store = opened(disk, "data-quality")
+    monkeypatch.setattr(PowerStorage, "create", repeated)
+    assert store.tag("t", [canonical(disk).pin()]).version == 1
+    monkeypatch.undo()
+    assert store.tagged("t").pins == (canonical(disk).pin(),)

@@ -28,7 +28,7 @@ def serve(url: str, deeds: list[Deed], pipe: Any) -> None:
     """Do each deed when told to, and say what became of it."""
     with socket.socket(fileno=os.dup(pipe.fileno())) as line:
         doer = Doer(url, KEY)
-        if any(deed.kind != "create" for deed in deeds):
+        if deeds[0].kind != "create":
             doer.dataset.read()
         line.send(b"[]\n")
         for deed in deeds:
@@ -49,6 +49,9 @@ class Writer:
         self.process = process
         self._line = socket.socket(fileno=os.dup(pipe.fileno()))
         self._answers = self._line.makefile()
+
+    def wait(self) -> None:
+        """Until it is ready."""
         assert json.loads(self._answers.readline()) == []
 
     def do(self) -> list[str] | None:
@@ -75,6 +78,7 @@ def writing(url: Path, deeds: list[Deed]) -> Iterator[Writer]:
     theirs.close()
     writer = Writer(process, ours)
     try:
+        writer.wait()
         yield writer
     finally:
         writer.close()
@@ -96,7 +100,9 @@ def traced(writer: Writer, log: Path, *options: str) -> Iterator[None]:
             yield
         finally:
             strace.terminate()  # it lets go of what it traces
-            strace.communicate()
+            with suppress(subprocess.TimeoutExpired):
+                strace.wait(2)
+            strace.kill()  # it may wait for a thread of a process that was killed
 
 
 def calls(log: Path) -> Mapping[str, int]:
