@@ -1,12 +1,12 @@
 """How one commit changes a dataset: the fold, and what it refuses to believe of a record (FORMAT.md section 6)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from msgspec.structs import replace as restruct
 
-from arraystore.commit import ArtifactEntry, Commit, SegmentEntry, Tail, WindowChange
+from arraystore.commit import ArtifactEntry, Commit, Pin, SegmentEntry, Tail, WindowChange
 from arraystore.errors import Corrupt, Unsupported
 from arraystore.record import refuse_unknown
 from arraystore.state import COMPLETENESS, State, WindowState, union
@@ -108,7 +108,8 @@ def merge(before: Mapping[str, Any], change: Mapping[str, Any]) -> Mapping[str, 
 def _artifacts(before: Mapping[str, ArtifactEntry], commit: Commit, where: str) -> Mapping[str, ArtifactEntry]:
     if not commit.artifacts and not commit.removed_artifacts:
         return before
-    kept = {name: entry for name, entry in before.items() if name not in commit.removed_artifacts}
+    gone = set(commit.removed_artifacts)
+    kept = {name: entry for name, entry in before.items() if name not in gone}
     return kept | checked_artifacts(commit.artifacts, where)
 
 
@@ -158,6 +159,15 @@ class _Step:
     schema_count: int
     by_time: bool
     where: str
+    lineages: dict[int, tuple[tuple[Pin, ...], tuple[Pin, ...]]] = field(default_factory=dict)
+
+    def lineage_after(self, before: tuple[Pin, ...]) -> tuple[Pin, ...]:
+        """A window's lineage with the commit's inputs; windows that had one in common have one in common after it."""
+        # One for each window would take windows times inputs of memory. `before` is kept beside it, so that its id is no other's.
+        if id(before) not in self.lineages:
+            known = set(before)
+            self.lineages[id(before)] = before, before + tuple(pin for pin in self.commit.inputs if pin not in known)
+        return self.lineages[id(before)][1]
 
 
 def _change(before: WindowState, change: WindowChange, place: int, step: _Step) -> WindowState:
@@ -200,7 +210,7 @@ def _change(before: WindowState, change: WindowChange, place: int, step: _Step) 
         segments=segments,
         coverage=union((*fresh.coverage, *change.coverage)) if change.coverage else fresh.coverage,
         attributes=merge(fresh.attributes, change.attributes),
-        lineage=fresh.lineage + tuple(pin for pin in commit.inputs if pin not in fresh.lineage),
+        lineage=step.lineage_after(fresh.lineage),
         counted=counted,
     )
 

@@ -16,8 +16,8 @@ import arraystore
 from arraystore.frame import Frame
 
 KEY = ("venue", "trades", "X")
-SECONDS = 30
-MEMORY_BYTES = 1 << 30
+SECONDS = int(os.environ.get("ARRAYSTORE_HOSTILE_SECONDS", "30"))
+MEMORY_BYTES = int(os.environ.get("ARRAYSTORE_HOSTILE_BYTES", str(1 << 30)))
 TOUCHING = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown", "shutil.")
 RUNNING = (
     "exec",
