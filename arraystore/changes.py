@@ -35,9 +35,10 @@ class Changes(Sequence[Change]):
         return len(self.changes)
 
 
-class Cursor(msgspec.Struct, frozen=True):
-    """Up to where one has looked: a generation of the journal, and the version of each dataset seen."""
+class Cursor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to where one has looked in a class: a generation of the journal, and the version of each dataset seen."""
 
+    storage_class: str = ""
     generation: int | None = None
     versions: dict[str, int] = {}
 
@@ -46,15 +47,19 @@ class Cursor(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self).decode()
 
 
-def parse_cursor(text: str | None) -> Cursor:
-    """A cursor from its text; None begins at the beginning."""
+def parse_cursor(text: str | None, storage_class: str) -> Cursor:
+    """A class's cursor from its text; None begins at the beginning."""
     if text is None:
-        return Cursor()
+        return Cursor(storage_class)
     try:
-        return msgspec.json.decode(text, type=Cursor)
+        cursor = msgspec.json.decode(text, type=Cursor)
     except (msgspec.MsgspecError, UnicodeError, TypeError, RecursionError) as error:
         msg = f"{str(text)[:80]!r} isn't a cursor: pass what an earlier call's `.cursor` said, or None to start over"
         raise InvalidInput(msg, "since") from error
+    if cursor.storage_class != storage_class:
+        msg = f"{str(text)[:80]!r} is a cursor of {cursor.storage_class or 'no class'}, not of {storage_class}: each class has its own"
+        raise InvalidInput(msg, "since")
+    return cursor
 
 
 def changes_of(key: tuple[str, ...], log: Log, after: int) -> list[Change]:

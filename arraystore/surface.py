@@ -198,7 +198,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
         do that once in a while, since a mark can be missing if writers' clocks are hours apart.
         """
         require(self._role, Action.READ, self._class)
-        cursor = parse_cursor(since)
+        cursor = parse_cursor(since, self._class.value)
         paths, generation = self._catalog.changed(cursor.generation, cursor.versions, reconcile=reconcile)
         found: list[Change] = []
         now = dict(cursor.versions)
@@ -208,7 +208,7 @@ class Surface(Mapping[tuple[str, ...], Dataset]):
                 more = changes_of(key, self._log(key), cursor.versions.get(path, 0))
                 found += more
                 now[path] = max((change.version for change in more), default=now.get(path, 0))
-        return Changes(tuple(found), Cursor(generation, now).to_text())
+        return Changes(tuple(found), Cursor(self._class.value, generation, now).to_text())
 
     def commits(self, key: Key) -> Iterator[Commit]:
         """Every kept commit of a dataset, oldest first; for the index of lineage."""

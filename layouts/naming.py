@@ -92,13 +92,17 @@ def is_escaped(text: str) -> bool:
 def parse_key(storage_class: StorageClass | str, key: str | Sequence[str]) -> tuple[str, ...]:
     """A dataset's key as a tuple with one part for each of its class's template, or `InvalidInput` with every problem.
 
-    A string is split at `/`, and its parts must be escaped; a tuple or list is taken as it is.
+    A string is split at `/`, and its parts must be escaped, but for `_all`; a tuple or list is taken as it is.
+
+    >>> parse_key("canonical", "venue/trades/_all")
+    ('venue', 'trades', '_all')
     """
     storage_class = parse_storage_class(storage_class)
     template = KEY_TEMPLATES[storage_class]
     problems: list[Problem] = []
     if isinstance(key, str):
-        parts = [_collected(unescape, text, place, problems) for place, text in enumerate(key.split("/"))]
+        texts = enumerate(key.split("/"))
+        parts = [text if text == ALL_INSTRUMENTS else _collected(unescape, text, place, problems) for place, text in texts]
     else:
         parts = _listed_parts(key, template)
     if len(parts) != len(template):

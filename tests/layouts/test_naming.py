@@ -153,7 +153,7 @@ def test_tuples_are_taken_as_they_are_and_paths_never_leave_their_depth(key):
         ("canonical", ("a", "", "c"), "key part 2: '' must be text"),
         ("canonical", ("a", 5, "c"), "key part 2: 5 must be text"),
         ("canonical", "a/../c", "key part 2: '..' isn't escaped as it must be; write '=2E=2E'"),
-        ("canonical", "a/b/_all", "write '=5Fall', or give the key as a tuple"),
+        ("canonical", "a/b/_any", "write '=5Fany', or give the key as a tuple"),
         ("canonical", "/a/b/c", "key part 1"),
         ("canonical", b"a/b/c", "must be a tuple of venue / feed / instrument"),
         ("canonical", None, "must be a tuple"),

@@ -254,3 +254,7 @@ def test_changes_are_told_once_each_from_any_cursor(open_as: OpenAs) -> None:
     assert [(change.key, change.version) for change in reader.canonical.changes(seen.cursor)] == [(KEY, 3), (second.key, 1)]
     with pytest.raises(arraystore.InvalidInput, match="isn't a cursor"):
         reader.canonical.changes("yesterday")
+    with pytest.raises(arraystore.InvalidInput, match="isn't a cursor"):
+        reader.canonical.changes('{"a": 1}')
+    with pytest.raises(arraystore.InvalidInput, match="is a cursor of derived, not of canonical"):
+        reader.canonical.changes(open_as("analysis").derived.changes().cursor)
