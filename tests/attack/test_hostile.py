@@ -360,6 +360,7 @@ def test_every_hostile_store_is_refused_within_limits(tmp_path: Path) -> None:
 def test_nothing_outside_of_the_root_is_opened_written_or_run(tmp_path: Path) -> None:
     """By what the kernel was asked for, which no audit hook can miss."""
     names = [name for name in EACH if name.startswith(("a link", "ways out", "absolute", "texts with", "object"))]
+    names.remove("a link above as class")  # the store itself may say that a class lies elsewhere
     trace = tmp_path / "trace"
     calls = "trace=open,openat,openat2,unlink,unlinkat,rename,renameat2,mkdir,mkdirat,link,linkat,symlink,symlinkat,execve,connect,truncate"
     check(run(tmp_path, names, "strace", "-f", "-qq", "-y", "-o", str(trace), "-e", calls))
