@@ -93,7 +93,7 @@ def questions(root: Path, cursor: str) -> dict[str, Callable[[], Sized]]:
     return {
         "os.scandir of the folders, names only": lambda: _walk(root / "canonical", 3),
         "find, all": canonical.find,
-        "find, names": lambda: canonical.find("venue-1/*/X*5"),
+        "find, names": lambda: canonical.find("venue-1/*/X*6"),
         "find, venue": lambda: canonical.find(venue="venue-1"),
         "find, schema": lambda: canonical.find(schema="quotes"),
         "find, span": lambda: canonical.find(start="2024-08-10", end="2024-08-11"),
