@@ -7,7 +7,7 @@ import mimetypes
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +24,7 @@ from arraystore.storage.base import Batch, Storage
 from layouts.naming import new_segment_name
 
 BLOCK_BYTES = 1 << 20
+UNKNOWN_TYPE = "application/octet-stream"
 NAME_LIMIT_BYTES = 1000
 
 type ArtifactSource = str | os.PathLike[str] | bytes | BinaryIO
@@ -87,9 +88,15 @@ def write_artifact(batch: Batch, prefix: str, base_version: int, source: BinaryI
     refs, pieces = pack_arrays({"crc32c": np.array(checksums, dtype=np.uint32)})
     index, digest = encode_record("index", ArtifactIndex(size, whole.hexdigest(), BLOCK_BYTES, refs), pieces)
     batch.put(f"{prefix}/_artifacts/{artifact}/_index", index)
-    suffix = Path(name).suffix  # alone: a whole name would be taken for a URL, and perhaps for a wrong one
-    guessed = media_type or mimetypes.guess_type(f"_{suffix}")[0] or "application/octet-stream"
-    return ArtifactEntry(name=name, artifact=artifact, bytes=size, sha256=whole.hexdigest(), index=digest, media_type=guessed)
+    told = media_type or _guessed(name)
+    return ArtifactEntry(name=name, artifact=artifact, bytes=size, sha256=whole.hexdigest(), index=digest, media_type=told)
+
+
+def _guessed(name: str) -> str:
+    """A file's type by the suffix of its name: alone, since a whole name would be taken for a URL, and perhaps for a wrong one."""
+    with suppress(OSError):  # the system's table of types is a file like any other
+        return mimetypes.guess_type(f"_{Path(name).suffix}")[0] or UNKNOWN_TYPE
+    return UNKNOWN_TYPE
 
 
 def _read_block(source: BinaryIO) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.random import default_rng  # loaded before any call is made to fail
 
 import arraystore
 from tests.store.conftest import DAY, START, rows
@@ -48,7 +49,7 @@ class Deed:
 
     @property
     def bytes(self) -> bytes:
-        return np.random.default_rng(self.number).bytes(self.size)
+        return default_rng(self.number).bytes(self.size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ def file_name(deed: Deed) -> str:
 
 def deed(seed: int, number: int, kinds: Mapping[str, int] = WEIGHTS) -> Deed:
     """The deed of that number; number 0 makes the dataset, and the next two give each day some rows."""
-    random = np.random.default_rng((seed, number))
+    random = default_rng((seed, number))
     if number == 0:
         return Deed(number=0, kind="create")
     kind = "spread" if number == 1 else str(random.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))

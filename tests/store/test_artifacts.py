@@ -1,5 +1,6 @@
 """Files of any size beside the rows of every class: streamed in, read in ranges, and never another byte than was written."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -131,3 +132,13 @@ def test_three_gigabytes_in_bounded_memory(root: Path) -> None:
     with pytest.raises(arraystore.Corrupt, match=NAME):
         artifact.read_range(place, place + 1)
     assert artifact.verify()
+
+
+def test_a_system_whose_table_of_types_cannot_be_read_knows_none(trades: arraystore.Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(name: str) -> None:
+        raise OSError(errno.EMFILE, name)
+
+    monkeypatch.setattr("mimetypes.guess_type", unreadable)
+    assert trades.add_file(b"x", "report.html").media_type == "application/octet-stream"
+    monkeypatch.undo()
+    assert trades.add_file(b"x", "report.html").media_type == "text/html"
