@@ -235,6 +235,7 @@ def test_rows_that_cant_be_taken_are_refused_at_once_and_alone(trades: arraystor
 
 def test_on_commit_may_append_but_not_wait(trades: arraystore.Dataset) -> None:
     told: list[type[BaseException] | int] = []
+    done = threading.Event()
 
     def on_commit(_: object) -> None:
         if told:
@@ -244,10 +245,12 @@ def test_on_commit_may_append_but_not_wait(trades: arraystore.Dataset) -> None:
             appender.flush()
         except FixTheCall as error:
             told.append(type(error))
+        done.set()
 
     with trades.appender(on_commit=on_commit, max_seconds=3_600) as appender:
         appender.append(rows(1))
         appender.flush()
+        assert done.wait(60), "it is called once the rows are durable, perhaps after flush() returned"
     assert told == [2, FixTheCall]
     assert numbers(trades.refresh()) == [0, 1]
 
