@@ -14,18 +14,20 @@ Every public name is importable from here; nothing else is public.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from arraystore.adding import Receipt
-from arraystore.ancestry import Ancestor, Stale
-from arraystore.appender import Appender, Committed, SessionAppender
-from arraystore.appendqueue import Unacknowledged
-from arraystore.artifacts import Artifact
-from arraystore.auditing import Anchor, Audit, Audited, Head, Heads, Written
-from arraystore.changes import Change, Changes
-from arraystore.columns import Decimals, Labels, Ragged
-from arraystore.commit import ArtifactEntry, Pin
-from arraystore.dataset import Dataset
-from arraystore.diff import Diff, WindowDiff
-from arraystore.entry import Entry
+from arraystore.classes.ancestry import Ancestor, Stale
+from arraystore.classes.changes import Change, Changes
+from arraystore.classes.roots import init_store
+from arraystore.classes.surface import Surface
+from arraystore.classes.symbols import Instrument, Period
+from arraystore.classes.tags import Tag
+from arraystore.datasets.adding import Receipt
+from arraystore.datasets.appender import Appender, Committed, SessionAppender
+from arraystore.datasets.appendqueue import Unacknowledged
+from arraystore.datasets.artifacts import Artifact
+from arraystore.datasets.dataset import Dataset
+from arraystore.datasets.diff import Diff, WindowDiff
+from arraystore.datasets.verify import Finding
+from arraystore.datasets.view import DatasetView
 from arraystore.errors import (
     AccessDenied,
     AlreadyExists,
@@ -47,19 +49,17 @@ from arraystore.errors import (
     VersionExpired,
     WindowClosed,
 )
-from arraystore.frame import Frame
+from arraystore.frames.columns import Decimals, Labels, Ragged
+from arraystore.frames.frame import Frame
 from arraystore.ingest import ingest, shipped_mappings
-from arraystore.lineage import Dependent
-from arraystore.lint import lint
-from arraystore.manifest import Manifest, Version
-from arraystore.roots import init_store
+from arraystore.linting import lint
 from arraystore.store import ClassSummary, Store, open_store, summarise
-from arraystore.surface import Surface
-from arraystore.symbols import Instrument, Period
-from arraystore.tags import Tag
-from arraystore.verification import Covered, Verification
-from arraystore.verify import Finding
-from arraystore.view import DatasetView
+from arraystore.upkeep.auditing import Anchor, Audit, Audited, Head, Heads, Written
+from arraystore.upkeep.verification import Covered, Verification
+from arraystore.versions.commit import ArtifactEntry, Pin
+from arraystore.versions.entry import Entry
+from arraystore.versions.lineage import Dependent
+from arraystore.versions.manifest import Manifest, Version
 from layouts import (
     SCHEMAS,
     Action,
@@ -79,21 +79,21 @@ from layouts import (
 from layouts.deviations import Deviation, Severity
 
 if TYPE_CHECKING:
-    from arraystore.cases import Note, QuarantineCase
-    from arraystore.copying import Copied
-    from arraystore.execution import ExecutionSurface, SequenceRange, Session
-    from arraystore.experiments import Experiment, ExperimentsSurface
-    from arraystore.following import Follower, Update
+    from arraystore.classes.cases import Note, QuarantineCase
+    from arraystore.classes.execution import ExecutionSurface, SequenceRange, Session
+    from arraystore.classes.experiments import Experiment, ExperimentsSurface
+    from arraystore.classes.quarantine import QuarantineSurface
+    from arraystore.classes.reconciliation import Reconciliation, reconcile
+    from arraystore.classes.recovery import Recovery
+    from arraystore.classes.runs import Run
+    from arraystore.classes.runtable import RunRow, RunTable
+    from arraystore.datasets.following import Follower, Update
     from arraystore.ingest.reports import FileReport, IngestReport
-    from arraystore.mending import Mended, Restored
-    from arraystore.quarantine import QuarantineSurface
-    from arraystore.reconciliation import Reconciliation, reconcile
-    from arraystore.recovery import Recovery
-    from arraystore.repairing import Repaired
-    from arraystore.runs import Run
-    from arraystore.runtable import RunRow, RunTable
-    from arraystore.shipping import Shipped
-    from arraystore.status import ClassStatus
+    from arraystore.upkeep.copying import Copied
+    from arraystore.upkeep.mending import Mended, Restored
+    from arraystore.upkeep.repairing import Repaired
+    from arraystore.upkeep.shipping import Shipped
+    from arraystore.upkeep.status import ClassStatus
 
 __version__ = "0.1.0"
 
@@ -207,21 +207,21 @@ __all__ = [
 _LOADED_WHEN_USED = {
     name: module
     for module, names in {
-        "arraystore.cases": ["Note", "QuarantineCase"],
-        "arraystore.copying": ["Copied"],
-        "arraystore.execution": ["ExecutionSurface", "SequenceRange", "Session"],
-        "arraystore.experiments": ["Experiment", "ExperimentsSurface"],
-        "arraystore.following": ["Follower", "Update"],
+        "arraystore.classes.cases": ["Note", "QuarantineCase"],
+        "arraystore.upkeep.copying": ["Copied"],
+        "arraystore.classes.execution": ["ExecutionSurface", "SequenceRange", "Session"],
+        "arraystore.classes.experiments": ["Experiment", "ExperimentsSurface"],
+        "arraystore.datasets.following": ["Follower", "Update"],
         "arraystore.ingest.reports": ["FileReport", "IngestReport"],
-        "arraystore.mending": ["Mended", "Restored"],
-        "arraystore.quarantine": ["QuarantineSurface"],
-        "arraystore.reconciliation": ["Reconciliation", "reconcile"],
-        "arraystore.recovery": ["Recovery"],
-        "arraystore.repairing": ["Repaired"],
-        "arraystore.runs": ["Run"],
-        "arraystore.runtable": ["RunRow", "RunTable"],
-        "arraystore.shipping": ["Shipped"],
-        "arraystore.status": ["ClassStatus"],
+        "arraystore.upkeep.mending": ["Mended", "Restored"],
+        "arraystore.classes.quarantine": ["QuarantineSurface"],
+        "arraystore.classes.reconciliation": ["Reconciliation", "reconcile"],
+        "arraystore.classes.recovery": ["Recovery"],
+        "arraystore.upkeep.repairing": ["Repaired"],
+        "arraystore.classes.runs": ["Run"],
+        "arraystore.classes.runtable": ["RunRow", "RunTable"],
+        "arraystore.upkeep.shipping": ["Shipped"],
+        "arraystore.upkeep.status": ["ClassStatus"],
     }.items()
     for name in names
 }

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from arraystore.commit import Interval, Pin
 from arraystore.errors import InvalidInput, Problem
-from arraystore.redaction import PURGED
-from arraystore.state import COMPLETENESS
+from arraystore.versions.commit import Interval, Pin
+from arraystore.versions.redaction import PURGED
+from arraystore.versions.state import COMPLETENESS
 from layouts.columnrules import json_problems
 from layouts.schema import Kind, Schema
 from layouts.times import parse_interval, parse_time

@@ -7,36 +7,36 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from arraystore import arguments
-from arraystore.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, stands, window_span
 from arraystore.arguments import TimeLike
-from arraystore.commit import Pin
-from arraystore.datasetlint import lint_root
-from arraystore.diff import Diff, compare
+from arraystore.classes.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, stands, window_span
+from arraystore.classes.kinds import kind_of
+from arraystore.classes.resolving import Resolver
+from arraystore.classes.roots import Opener, StoreAttributes, check_class_root, class_url, decode_attributes, init_store, locate
+from arraystore.classes.surface import Surface
+from arraystore.classes.symbols import Instrument
+from arraystore.classes.tagged import TaggedSurface
+from arraystore.classes.tags import Tag, Tags, repeated
+from arraystore.datasets.datasetlint import lint_root
+from arraystore.datasets.diff import Diff, compare
+from arraystore.datasets.view import DatasetView
 from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, NotFound, Problem
-from arraystore.fetch import DOCUMENT_BYTES, fetch
-from arraystore.frame import Frame
-from arraystore.kinds import kind_of
-from arraystore.lineage import Dependent, LineageIndex
-from arraystore.maintenance import Maintenance
+from arraystore.frames.frame import Frame
 from arraystore.place import require
-from arraystore.resolving import Resolver
-from arraystore.roots import Opener, StoreAttributes, check_class_root, class_url, decode_attributes, init_store, locate
 from arraystore.storage import MemoryStorage, open_storage
 from arraystore.storage.base import Storage
-from arraystore.surface import Surface
-from arraystore.symbols import Instrument
-from arraystore.tagged import TaggedSurface
-from arraystore.tags import Tag, Tags, repeated
-from arraystore.upkeep import Upkeep
-from arraystore.view import DatasetView
+from arraystore.upkeep.maintenance import Maintenance
+from arraystore.upkeep.whole import Upkeep
+from arraystore.versions.commit import Pin
+from arraystore.versions.fetch import DOCUMENT_BYTES, fetch
+from arraystore.versions.lineage import Dependent, LineageIndex
 from layouts.classes import Action, Role, StorageClass, may
 from layouts.deviations import Deviation
 from layouts.naming import KEY_TEMPLATES
 
 if TYPE_CHECKING:
-    from arraystore.execution import ExecutionSurface
-    from arraystore.experiments import ExperimentsSurface
-    from arraystore.quarantine import QuarantineSurface
+    from arraystore.classes.execution import ExecutionSurface
+    from arraystore.classes.experiments import ExperimentsSurface
+    from arraystore.classes.quarantine import QuarantineSurface
 
 
 class Store(Upkeep, Maintenance):

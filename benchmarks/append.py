@@ -12,7 +12,7 @@ import numpy as np
 
 import arraystore
 from arraystore import Column, Kind, Schema
-from arraystore.codec import encode_chunk
+from arraystore.segments.codec import encode_chunk
 from benchmarks.timing import TIMING_COLUMNS, Timing, by_turns
 from layouts.chunking import CHUNK_BYTES, chunk_length
 from layouts.codecs import codec_for

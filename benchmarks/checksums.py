@@ -10,9 +10,9 @@ from unittest import mock
 import numpy as np
 
 import arraystore
-from arraystore.codec import RESIDUE
 from arraystore.demo.captures import inspect_captures
 from arraystore.demo.recording import record
+from arraystore.segments.codec import RESIDUE
 from benchmarks.append import schema_of
 from benchmarks.data import captures, xauusd
 from benchmarks.timing import by_turns
@@ -60,7 +60,7 @@ def _measured(name: str, dataset: arraystore.DatasetView, goal: str, rounds: int
     decoded = sum(array.nbytes for array in dataset.read().rows.arrays.values())
 
     def unchecked(_: int) -> None:
-        with mock.patch("arraystore.codec.crc32c", _found_right):
+        with mock.patch("arraystore.segments.codec.crc32c", _found_right):
             dataset.read()
 
     contestants: dict[str, Callable[[int], object]] = {"without a look at checksums": unchecked, "arraystore": lambda _: dataset.read()}

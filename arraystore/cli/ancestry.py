@@ -10,10 +10,10 @@ from arraystore.cli.output import facts, left, print_json, right, table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from arraystore.ancestry import Ancestor
-    from arraystore.commit import Pin
-    from arraystore.lineage import Dependent
+    from arraystore.classes.ancestry import Ancestor
     from arraystore.store import Store
+    from arraystore.versions.commit import Pin
+    from arraystore.versions.lineage import Dependent
 
 __all__ = ["changes", "dependents", "impact", "lineage", "resolve", "tag"]
 

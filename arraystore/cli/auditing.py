@@ -12,8 +12,8 @@ from arraystore.cli.output import Column, count, counted, left, print_json, righ
 from arraystore.errors import InvalidInput, NotFound, Problem
 
 if TYPE_CHECKING:
-    from arraystore.auditing import Audit, Head, Heads, Written
     from arraystore.store import Store
+    from arraystore.upkeep.auditing import Audit, Head, Heads, Written
 
 __all__ = ["audit"]
 
@@ -79,7 +79,7 @@ def audit(
 
 
 def _expected(text: str, patterns: tuple[str, ...], store: str) -> "Head | Heads":
-    from arraystore.auditing import Head, read_heads
+    from arraystore.upkeep.auditing import Head, read_heads
 
     if found := _HEAD.fullmatch(text):
         address = found["address"] or (patterns[0] if len(patterns) == 1 else "")

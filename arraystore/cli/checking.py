@@ -13,7 +13,7 @@ from arraystore.errors import NotFound
 
 if TYPE_CHECKING:
     from arraystore.store import Store
-    from arraystore.verification import Verification
+    from arraystore.upkeep.verification import Verification
 
 __all__ = ["progress_line", "verify"]
 

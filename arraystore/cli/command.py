@@ -14,9 +14,9 @@ from layouts.classes import Role, StorageClass, parse_storage_class
 from layouts.naming import format_key
 
 if TYPE_CHECKING:
-    from arraystore.roots import Opener
+    from arraystore.classes.roots import Opener
+    from arraystore.datasets.view import DatasetView
     from arraystore.store import Store
-    from arraystore.view import DatasetView
 
 __all__ = [
     "Command",

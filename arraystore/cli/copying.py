@@ -11,8 +11,8 @@ from arraystore.cli.output import count, counted, left, print_json, right, size,
 from arraystore.errors import NotFound
 
 if TYPE_CHECKING:
-    from arraystore.shipping import Shipped
     from arraystore.store import Store
+    from arraystore.upkeep.shipping import Shipped
 
 __all__ = ["copy"]
 

@@ -12,10 +12,10 @@ from layouts.naming import KEY_TEMPLATES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from arraystore.adding import Receipt
-    from arraystore.diff import Diff
+    from arraystore.datasets.adding import Receipt
+    from arraystore.datasets.diff import Diff
+    from arraystore.datasets.view import DatasetView
     from arraystore.store import Store
-    from arraystore.view import DatasetView
 
 __all__ = ["diff", "replace", "rm", "withdraw"]
 

@@ -8,9 +8,9 @@ from layouts.times import format_time
 from layouts.windows import WindowLength
 
 if TYPE_CHECKING:
-    from arraystore.commit import Interval
-    from arraystore.log import Log
-    from arraystore.view import DatasetView
+    from arraystore.datasets.view import DatasetView
+    from arraystore.versions.commit import Interval
+    from arraystore.versions.log import Log
 
 __all__ = ["decoded_bytes", "extent", "span"]
 
@@ -55,7 +55,7 @@ def decoded_bytes(log: "Log", dataset: "DatasetView") -> int:
     """Size of all current rows as arrays in memory: what the segments' zone indexes tell of shapes, and the tails."""
     import numpy as np
 
-    from arraystore.index import load_index
+    from arraystore.segments.index import load_index
 
     schemas = log.at(dataset.version).schemas
     total = 0

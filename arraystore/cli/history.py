@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from arraystore.log import Log
+    from arraystore.datasets.view import DatasetView
     from arraystore.store import Store
-    from arraystore.view import DatasetView
+    from arraystore.versions.log import Log
 
 __all__ = ["log_of", "newest_versions"]
 
 
 def log_of(store: "Store", dataset: "DatasetView") -> "Log":
     """The log of a dataset that the store's role was allowed to open."""
-    from arraystore.log import Log
     from arraystore.storage import open_storage
+    from arraystore.versions.log import Log
     from layouts.naming import format_key
 
     return Log(open_storage(store.surface(dataset.storage_class).url), format_key(dataset.key), dataset.storage_class)
@@ -22,7 +22,7 @@ def log_of(store: "Store", dataset: "DatasetView") -> "Log":
 
 def newest_versions(store: "Store", dataset: "DatasetView", number: int) -> list[dict[str, Any]]:
     """Up to so many versions that are kept, newest first, as JSON types."""
-    from arraystore.manifest import version_of
+    from arraystore.versions.manifest import version_of
     from layouts.naming import escape
 
     def told(names: Iterable[str]) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from arraystore.cli.output import as_text, count, counted, facts, left, print_js
 from arraystore.cli.series import series_of
 
 if TYPE_CHECKING:
+    from arraystore.datasets.view import DatasetView
     from arraystore.store import Store
-    from arraystore.view import DatasetView
 
 __all__ = ["info", "log", "manifest"]
 

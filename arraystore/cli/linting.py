@@ -64,7 +64,7 @@ def lint(*, targets: tuple[str, ...], root: str | None, role: str, all_places: b
 
 
 def _deviations(target: str, root: str | None, role: str) -> "Iterable[Deviation]":
-    from arraystore.lint import lint as lint_place
+    from arraystore.linting import lint as lint_place
     from arraystore.store import open_store
 
     first = target.partition("/")[0]

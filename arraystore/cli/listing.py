@@ -14,8 +14,8 @@ from layouts.classes import Action, StorageClass, may
 from layouts.naming import KEY_TEMPLATES
 
 if TYPE_CHECKING:
+    from arraystore.datasets.view import DatasetView
     from arraystore.store import Store
-    from arraystore.view import DatasetView
 
 __all__ = ["datasets_matching", "ls"]
 

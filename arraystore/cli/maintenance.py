@@ -11,8 +11,8 @@ from arraystore.cli.output import count, counted, left, print_json, right, size,
 from arraystore.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
-    from arraystore.garbage import GarbageItem
     from arraystore.store import Store
+    from arraystore.upkeep.garbage import GarbageItem
 
 __all__ = ["compact", "expire", "gc", "purge"]
 

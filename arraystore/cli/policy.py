@@ -14,8 +14,8 @@ from arraystore.errors import AccessDenied, InvalidInput, Problem
 from layouts.classes import Role
 
 if TYPE_CHECKING:
-    from arraystore.posix import PosixPolicy
     from arraystore.store import Store
+    from arraystore.upkeep.posix import PosixPolicy
 
 __all__ = ["policy"]
 
@@ -38,7 +38,7 @@ def policy(store: "Store", *, kind: str, users: tuple[str, ...], groups: tuple[s
     posix: a group for each role, and access control lists for each directory, derived from the access matrix, such that each role
     may do on the file system what it may do through this program, and nothing else. Prints a shell script, or with --json the plan.
     """
-    from arraystore.posix import LIMITS, posix_policy
+    from arraystore.upkeep.posix import LIMITS, posix_policy
 
     assert kind == "posix"
     named = {role: names[-1] for role, names in _by_role("--group", groups).items()}

@@ -12,7 +12,7 @@ from layouts.naming import format_key
 from layouts.times import format_time
 
 if TYPE_CHECKING:
-    from arraystore.cases import QuarantineCase
+    from arraystore.classes.cases import QuarantineCase
     from arraystore.store import Store
 
 __all__ = ["quarantine"]

@@ -11,8 +11,8 @@ from arraystore.cli.output import counted, left, print_json, table
 from arraystore.errors import InvalidInput, NotFound, Problem
 
 if TYPE_CHECKING:
-    from arraystore.mending import Mended
     from arraystore.store import Store
+    from arraystore.upkeep.mending import Mended
 
 __all__ = ["repair"]
 

@@ -13,9 +13,9 @@ from arraystore.errors import InvalidInput, NotFound, Problem
 from layouts.columns import Kind
 
 if TYPE_CHECKING:
-    from arraystore.rows import Rows
+    from arraystore.datasets.view import DatasetView
+    from arraystore.frames.rows import Rows
     from arraystore.store import Store
-    from arraystore.view import DatasetView
     from layouts.schema import Schema
 
 __all__ = ["head"]
@@ -105,8 +105,8 @@ def _pieces(
     store: "Store", dataset: "DatasetView", windows: Iterable[str], schema: "Schema", names: list[str], number: int, *, tail: bool
 ) -> "list[Rows]":
     """The first or last rows, window by window, decoding only the chunks that hold them."""
-    from arraystore.parts import load_parts
-    from arraystore.reader import Selection, read
+    from arraystore.datasets.parts import load_parts
+    from arraystore.segments.reader import Selection, read
 
     log = log_of(store, dataset)
     state = log.at(dataset.version)
@@ -126,7 +126,7 @@ def _pieces(
 
 def _lines(rows: "Rows", names: list[str], binary: Callable[[bytes], str]) -> Iterable[tuple[Any, ...]]:
     """The rows' cells, row by row."""
-    from arraystore.columns import value_of
+    from arraystore.frames.columns import value_of
 
     cells = [cells_of(rows.schema.column(name), value_of(rows, name), rows.validity(name), binary) for name in names]
     return zip(*cells, strict=True)

@@ -11,7 +11,7 @@ from arraystore.errors import InvalidInput, Problem
 from layouts.times import format_time
 
 if TYPE_CHECKING:
-    from arraystore.runtable import RunRow, RunTable
+    from arraystore.classes.runtable import RunRow, RunTable
     from arraystore.store import Store
 
 __all__ = ["runs"]

@@ -8,7 +8,7 @@ from arraystore.errors import NotFound
 from layouts.codecs import codec_for
 
 if TYPE_CHECKING:
-    from arraystore.view import DatasetView
+    from arraystore.datasets.view import DatasetView
     from layouts.schema import Column, Schema
 
 __all__ = ["series_of"]

@@ -13,10 +13,10 @@ from layouts.naming import escape, unescape
 from layouts.times import format_time
 
 if TYPE_CHECKING:
-    from arraystore.execution import Session
-    from arraystore.frame import Frame
-    from arraystore.reconciliation import Reconciliation
-    from arraystore.recovery import Recovery
+    from arraystore.classes.execution import Session
+    from arraystore.classes.reconciliation import Reconciliation
+    from arraystore.classes.recovery import Recovery
+    from arraystore.frames.frame import Frame
     from arraystore.store import Store
 
 __all__ = ["sessions"]

@@ -38,7 +38,7 @@ def init(*, root: str, class_roots: tuple[str, ...], dry_run: bool, as_json: boo
 
     Each class may have its own directory, bucket or prefix; the map is written now and never again.
     """
-    from arraystore.roots import init_store
+    from arraystore.classes.roots import init_store
     from arraystore.store import open_store
 
     opener = opener_for(dry_run=dry_run)

@@ -9,8 +9,8 @@ from arraystore.cli.output import Column, count, counted, left, print_json, righ
 from arraystore.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
-    from arraystore.status import ClassStatus
     from arraystore.store import Store
+    from arraystore.upkeep.status import ClassStatus
 
 __all__ = ["status"]
 
@@ -44,7 +44,7 @@ def status(store: "Store", *, deep: bool, as_metrics: bool, as_json: bool) -> No
     Tells datasets, windows and those not complete, rows, bytes, the last commit, and failures: datasets that can't be opened, runs that
     failed or were abandoned. Costs what changed since somebody last looked; rows aren't read, see verify.
     """
-    from arraystore.status import prometheus
+    from arraystore.upkeep.status import prometheus
 
     if as_metrics and as_json:
         raise InvalidInput(Problem("--prometheus", "give it or --json"))

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 
 from arraystore.errors import InvalidInput, Problem
+from arraystore.frames.intake import first_step_back, rows_from
+from arraystore.frames.rows import Rows
 from arraystore.ingest.checks import Rule
 from arraystore.ingest.mapping import Mapping as FileMapping
 from arraystore.ingest.names import Names
 from arraystore.ingest.rules import rules_of
 from arraystore.ingest.tables import Batch
 from arraystore.ingest.values import encoded, value_of_column
-from arraystore.intake import first_step_back, rows_from
-from arraystore.rows import Rows
 from layouts.schema import Order, Schema
 from layouts.times import format_time
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from arraystore.arrow import pyarrow
 from arraystore.errors import InvalidInput, Problem
-from arraystore.given import missing_library
+from arraystore.frames.arrow import pyarrow
+from arraystore.frames.given import missing_library
 from arraystore.ingest.mapping import Source
 from arraystore.ingest.sources import Member, Stream
 from arraystore.ingest.symbols import Symbols

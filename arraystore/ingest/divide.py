@@ -6,11 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
+from arraystore.frames.rows import Rows
 from arraystore.ingest.converter import Converter, Guard
 from arraystore.ingest.mapping import FileRule, Source
 from arraystore.ingest.rules import merged_reads
 from arraystore.ingest.tables import Batch, chosen_rows, texts_of
-from arraystore.rows import Rows
 from layouts.columns import Kind
 
 type Values = tuple[str, ...]

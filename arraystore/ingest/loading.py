@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from arraystore.errors import AlreadyExists, ArrayStoreError, FixTheCall, InvalidInput, Problem, WindowClosed
+from arraystore.frames.rows import Rows
 from arraystore.ingest.divide import Destination, Progress
 from arraystore.ingest.mapping import Mapping, load_mapping
 from arraystore.ingest.names import names_of
@@ -22,7 +23,6 @@ from arraystore.ingest.rules import with_parameters
 from arraystore.ingest.sources import digest_of
 from arraystore.ingest.spool import Spool
 from arraystore.ingest.targets import Target, for_all_instruments
-from arraystore.rows import Rows
 from arraystore.store import Store
 from layouts.cuts import cut_by_window
 from layouts.schema import Order

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from arraystore.arrow import pyarrow
 from arraystore.errors import InvalidInput, Problem
+from arraystore.frames.arrow import pyarrow
 from arraystore.ingest.divide import Divider, Progress
 from arraystore.ingest.sources import Member, Stream, opened
 from arraystore.ingest.tables import BLOCK_BYTES, HEAD_BYTES, CsvTable, read_csv

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from arraystore.arrow import pyarrow
 from arraystore.errors import InvalidInput, Problem
+from arraystore.frames.arrow import pyarrow
 from arraystore.ingest.checks import Rule
 from arraystore.ingest.forms import read_form
 from arraystore.ingest.mapping import BY_SIZE, DAYS, UNITS

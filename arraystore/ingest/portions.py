@@ -3,8 +3,8 @@
 import threading
 from collections.abc import Iterable, Iterator
 
+from arraystore.frames.rows import Rows
 from arraystore.ingest.divide import Destination
-from arraystore.rows import Rows
 
 type Portions = Iterator[tuple[Destination, Rows]]
 

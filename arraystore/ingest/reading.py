@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arraystore.arrow import pyarrow
 from arraystore.errors import InvalidInput, Problem
+from arraystore.frames.arrow import pyarrow
 from arraystore.ingest.divide import Divider, Progress
 from arraystore.ingest.locate import locate
 from arraystore.ingest.mapping import Mapping

@@ -16,8 +16,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from arraystore.arrow import pyarrow
 from arraystore.errors import InvalidInput, Problem
+from arraystore.frames.arrow import pyarrow
 
 DAMAGE = (zlib.error, EOFError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, NotImplementedError, RuntimeError)
 MAGIC = {

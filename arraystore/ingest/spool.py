@@ -8,7 +8,7 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from arraystore.rows import Rows, concat
+from arraystore.frames.rows import Rows, concat
 
 HELD_BYTES = 64 << 20
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from arraystore.arrow import pyarrow
 from arraystore.errors import InvalidInput, Problem
+from arraystore.frames.arrow import pyarrow
 from arraystore.ingest.mapping import FileRule, Source
 from arraystore.ingest.sources import LINE_LIMIT, Member, Stream, kind_of
 

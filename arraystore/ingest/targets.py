@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from arraystore.dataset import Dataset
+from arraystore.datasets.dataset import Dataset
 from arraystore.errors import InvalidInput, NotFound, Problem
 from arraystore.ingest.converter import converter_for
 from arraystore.ingest.divide import Destination, Divider, Values

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from arraystore.arrow import pyarrow
-from arraystore.columns import Decimals, Labels
 from arraystore.errors import InvalidInput, Problem
+from arraystore.frames.arrow import pyarrow
+from arraystore.frames.columns import Decimals, Labels
 from arraystore.ingest.checks import Rule
 from arraystore.ingest.mapping import Source
 from arraystore.ingest.moments import moments, plain

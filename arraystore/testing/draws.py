@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from arraystore.columns import Decimals, Labels, Ragged
+from arraystore.frames.columns import Decimals, Labels, Ragged
 from layouts.columns import Kind
 from layouts.schema import Order, Schema
 

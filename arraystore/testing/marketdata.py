@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arraystore.columns import Labels, Ragged
+from arraystore.frames.columns import Labels, Ragged
 from arraystore.testing.draws import FIRST_PRICE, MILLISECOND, Columns, Draw, matrix_of
 from layouts.times import parse_duration
 

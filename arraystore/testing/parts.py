@@ -1,11 +1,11 @@
 """Rows as the parts of a window that a read takes: written as segments, or as tails."""
 
-from arraystore.commit import SegmentEntry
-from arraystore.reader import Part
-from arraystore.rows import Rows
-from arraystore.segment import write_segment
+from arraystore.frames.rows import Rows
+from arraystore.segments.reader import Part
+from arraystore.segments.segment import write_segment
+from arraystore.segments.tail import decode_tail, encode_tail
 from arraystore.storage.base import Storage
-from arraystore.tail import decode_tail, encode_tail
+from arraystore.versions.commit import SegmentEntry
 
 WINDOW = "dataset/2024-01-01"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arraystore.columns import Labels
+from arraystore.frames.columns import Labels
 from arraystore.testing.draws import INSTRUMENTS, MILLISECOND, Columns, Draw
 
 SECOND = 1000 * MILLISECOND

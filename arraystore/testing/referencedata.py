@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arraystore.columns import Labels, Ragged
+from arraystore.frames.columns import Labels, Ragged
 from arraystore.testing.draws import MILLISECOND, Columns, Draw
 
 DAY = 86_400_000 * MILLISECOND

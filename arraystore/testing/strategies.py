@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 from hypothesis import strategies as st
 
-from arraystore.rows import Rows, array_names, empty, stand_ins
+from arraystore.frames.rows import Rows, array_names, empty, stand_ins
 from layouts import chunking
 from layouts.schema import Clock, Column, Kind, Order, Schema
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from unittest import mock
 
 import arraystore
-from arraystore.commit import Pin
-from arraystore.index import forget_indexes
+from arraystore.segments.index import forget_indexes
 from arraystore.storage.memory import MemoryStorage
 from arraystore.testing.generators import generate
+from arraystore.versions.commit import Pin
 from layouts.times import parse_time
 
 KEY = ("venue", "small", "X")
@@ -48,9 +48,9 @@ class Small:
         name = f"small-{self.schema}-{self.profile}-{id(self):x}"
         self.storage = MemoryStorage(name)
         quality = self.opened("data-quality", create=True)
-        with mock.patch("arraystore.checkpoint.is_due", lambda state: state.version == 4):
+        with mock.patch("arraystore.versions.checkpoint.is_due", lambda state: state.version == 4):
             dataset = quality.canonical.create(KEY, arraystore.schema_by_name(self.schema), profile=self.profile)
-            with mock.patch("arraystore.writer.TAIL_BYTES", -1):
+            with mock.patch("arraystore.datasets.writer.TAIL_BYTES", -1):
                 dataset.append(generate(self.schema, ROWS, seed=1))
             dataset.add_file(bytes(range(40)), name="file")
             for number in range(2):

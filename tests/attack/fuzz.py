@@ -21,21 +21,21 @@ import msgspec
 import numpy as np
 
 import arraystore
-from arraystore.artifacts import ArtifactIndex
-from arraystore.catalog import Snapshot
-from arraystore.checkpoint import load_checkpoint, load_manifest
-from arraystore.commit import Commit
-from arraystore.fold import fold
-from arraystore.history import Floor, History
-from arraystore.index import decode_index, forget_indexes
+from arraystore.classes.catalog import Snapshot
+from arraystore.classes.roots import ClassAttributes, StoreAttributes, decode_attributes
+from arraystore.classes.tags import Tag
+from arraystore.datasets.artifacts import ArtifactIndex
 from arraystore.ingest.mapping import load_mapping, shipped_mappings
-from arraystore.lineage import Dependent
-from arraystore.record import decode_record, unpack_arrays
-from arraystore.roots import ClassAttributes, StoreAttributes, decode_attributes
-from arraystore.state import State
+from arraystore.segments.index import decode_index, forget_indexes
+from arraystore.segments.tail import decode_tail
 from arraystore.storage.memory import MemoryStorage
-from arraystore.tags import Tag
-from arraystore.tail import decode_tail
+from arraystore.versions.checkpoint import load_checkpoint, load_manifest
+from arraystore.versions.commit import Commit
+from arraystore.versions.fold import fold
+from arraystore.versions.history import Floor, History
+from arraystore.versions.lineage import Dependent
+from arraystore.versions.record import decode_record, unpack_arrays
+from arraystore.versions.state import State
 from layouts.feeds import SCHEMAS, schema_by_name
 from layouts.schema import Schema, parse_schema
 from tests.attack.flips import PATH, Small

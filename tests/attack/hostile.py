@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import arraystore
-from arraystore.frame import Frame
+from arraystore.frames.frame import Frame
 
 KEY = ("venue", "trades", "X")
 SECONDS = int(os.environ.get("ARRAYSTORE_HOSTILE_SECONDS", "30"))

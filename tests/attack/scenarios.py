@@ -9,9 +9,9 @@ import numpy as np
 
 import arraystore
 from arraystore import Column, Kind, Schema
+from arraystore.datasets.writer import Request
 from arraystore.errors import NotFound
-from arraystore.intake import rows_from
-from arraystore.writer import Request
+from arraystore.frames.intake import rows_from
 from tests.store.conftest import DAY, START
 
 KEY = ("venue", "trades", "X")

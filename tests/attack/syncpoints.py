@@ -17,6 +17,6 @@ def sync_points(name: str) -> int:
 
 
 if __name__ == "__main__":
-    with mock.patch("arraystore.checkpoint.MINIMUM_LOG_BYTES", 4096):  # as the tests have it, so that there are checkpoints
+    with mock.patch("arraystore.versions.checkpoint.MINIMUM_LOG_BYTES", 4096):  # as the tests have it, so that there are checkpoints
         for name in (*SCENARIOS, *OF_SEVERAL_STEPS):
             sys.stdout.write(f"| {name} | {sync_points(name)} |\n")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import arraystore
-from arraystore.record import pack_arrays
+from arraystore.versions.record import pack_arrays
 from layouts.naming import version_name
 from tests.attack.power import Disk
 from tests.attack.scenarios import KEY, PLAIN, canonical, filled, opened, plain

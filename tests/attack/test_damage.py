@@ -12,7 +12,7 @@ import pytest
 
 import arraystore
 from arraystore import Column, Kind, Schema
-from arraystore.index import forget_indexes
+from arraystore.segments.index import forget_indexes
 from tests.attack.power import Disk
 from tests.attack.scenarios import in_session, opened, running, seal
 from tests.attack.test_values import bits
@@ -62,7 +62,7 @@ def build() -> Disk:
         }
         for _ in range(7):
             found.append(values)
-        with mock.patch("arraystore.writer.TAIL_BYTES", -1):
+        with mock.patch("arraystore.datasets.writer.TAIL_BYTES", -1):
             found.append(values)
         found.replace("2024-08-08", values, reason="corrected")
         for _ in range(7):
@@ -97,7 +97,7 @@ def reads(whole: Disk) -> dict[str, Callable[[Disk], object]]:
 
 @pytest.fixture(scope="module")
 def whole() -> Disk:
-    with mock.patch("arraystore.checkpoint.MINIMUM_LOG_BYTES", 4096):
+    with mock.patch("arraystore.versions.checkpoint.MINIMUM_LOG_BYTES", 4096):
         return build()
 
 

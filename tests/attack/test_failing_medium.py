@@ -17,7 +17,7 @@ AFTERWARDS = re.compile(r"(create|put) \S+/(_checkpoints|_manifests|_log/latest)
 
 @pytest.fixture(autouse=True)
 def _checkpoints_are_frequent() -> Iterator[None]:
-    with mock.patch("arraystore.checkpoint.MINIMUM_LOG_BYTES", 4096):
+    with mock.patch("arraystore.versions.checkpoint.MINIMUM_LOG_BYTES", 4096):
         yield
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import arraystore
-from arraystore.index import forget_indexes
+from arraystore.segments.index import forget_indexes
 from arraystore.testing.generators import GENERATORS, generate
 from layouts.codecs import Profile
 from tests.attack.flips import Small, Tally, ask, change, chunks_moved, flip_every, kind_of, names_place, plain, replaced
@@ -45,7 +45,7 @@ def test_the_campaign_would_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tool itself: reads that don't compare checksums give wrong answers, and it says so."""
     small, tally = Small("metrics", "portable"), Tally()
     (path,) = [path for path in small.paths() if path.endswith("/value/0") and "small" in path]
-    monkeypatch.setattr("arraystore.codec.crc32c", lambda _: 0x48674BC7)
+    monkeypatch.setattr("arraystore.segments.codec.crc32c", lambda _: 0x48674BC7)
     for place in range(16, len(small.objects[path]) - 4):
         data = small.objects[path]
         small.objects[path] = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]

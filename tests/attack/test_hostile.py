@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import arraystore
-from arraystore.record import encode_record, pack_arrays
 from arraystore.testing.generators import generate
+from arraystore.versions.record import encode_record, pack_arrays
 from tests.attack.hostile import KEY
 from tests.attack.test_crafted import framed, split
 
@@ -32,10 +32,13 @@ type Attack = Callable[[Path], None]
 def build(root: Path) -> None:
     """A store with one of everything."""
     quality = arraystore.open_store(root, role="data-quality", create=True)
-    with mock.patch("arraystore.checkpoint.is_due", lambda state: state.version == 4), mock.patch("arraystore.log.HINT_EVERY", 1):
+    with (
+        mock.patch("arraystore.versions.checkpoint.is_due", lambda state: state.version == 4),
+        mock.patch("arraystore.versions.log.HINT_EVERY", 1),
+    ):
         for instrument in ("X", "Y"):
             dataset = quality.canonical.create((*KEY[:2], instrument), TRADES)
-            with mock.patch("arraystore.writer.TAIL_BYTES", -1):
+            with mock.patch("arraystore.datasets.writer.TAIL_BYTES", -1):
                 dataset.append(generate("trades", 50, seed=1))
             dataset.add_file(b"a file", name="file")
             for day in range(3):

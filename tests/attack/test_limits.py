@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 import arraystore
-from arraystore.commit import Commit
-from arraystore.fold import fold
-from arraystore.record import HEADER_LIMIT_BYTES, decode_record
-from arraystore.state import State
+from arraystore.versions.commit import Commit
+from arraystore.versions.fold import fold
+from arraystore.versions.record import HEADER_LIMIT_BYTES, decode_record
+from arraystore.versions.state import State
 from tests.attack import test_hostile
 from tests.attack.test_crafted import framed
 

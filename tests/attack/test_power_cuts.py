@@ -32,7 +32,7 @@ from tests.store.conftest import START
 
 @pytest.fixture(autouse=True)
 def _checkpoints_are_frequent() -> Iterator[None]:
-    with mock.patch("arraystore.checkpoint.MINIMUM_LOG_BYTES", 4096):
+    with mock.patch("arraystore.versions.checkpoint.MINIMUM_LOG_BYTES", 4096):
         yield
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import arraystore
 from arraystore import Column, Kind, Schema
-from arraystore.intake import rows_from
-from arraystore.rows import Rows, concat, empty
+from arraystore.frames.intake import rows_from
+from arraystore.frames.rows import Rows, concat, empty
 from arraystore.testing.strategies import differences, rows_of, schemas, small_chunks
 from tests.store.conftest import DAY, START, OpenAs
 
@@ -91,11 +91,11 @@ def test_every_kind_of_column_reads_back_bit_for_bit_in_every_form(open_as: Open
         dataset.append(values)
         dataset.replace("2024-08-08", values, reason="the same again")
     elif form == "folded":
-        with mock.patch("arraystore.writer.TAIL_COUNT", 4):
+        with mock.patch("arraystore.datasets.writer.TAIL_COUNT", 4):
             for row in range(6):
                 dataset.append(arraystore.Frame(hard_rows().slice(row, row + 1)))
     else:
-        with mock.patch("arraystore.writer.TAIL_BYTES", -1 if form == "segment" else 1 << 20):
+        with mock.patch("arraystore.datasets.writer.TAIL_BYTES", -1 if form == "segment" else 1 << 20):
             dataset.append(values, completeness="complete" if form == "completed" else None)
     held = {bool(entry.segment) for entry in dataset.manifest("2024-08-08").segments}
     assert held == {"tail": {False}, "folded": {True, False}}.get(form, {True})
@@ -177,7 +177,7 @@ def test_any_history_of_any_schema_reads_back_at_every_version(
 ) -> None:
     tail_bytes, tail_count, budgets = limits
     url = f"memory://{uuid.uuid4().hex}"
-    with mock.patch.multiple("arraystore.writer", TAIL_BYTES=tail_bytes, TAIL_COUNT=tail_count), small_chunks(*budgets):
+    with mock.patch.multiple("arraystore.datasets.writer", TAIL_BYTES=tail_bytes, TAIL_COUNT=tail_count), small_chunks(*budgets):
         dataset = arraystore.open_store(url, role="data-quality", create=True).canonical.create(KEY, history[0])
         check_history(dataset, arraystore.open_store(url, role="analysis").canonical, *history)
 
@@ -188,7 +188,7 @@ def test_any_history_reads_back_from_disk(history: tuple[Schema, list[Rows]], li
     tail_bytes, tail_count, budgets = limits
     with (
         TemporaryDirectory() as url,
-        mock.patch.multiple("arraystore.writer", TAIL_BYTES=tail_bytes, TAIL_COUNT=tail_count),
+        mock.patch.multiple("arraystore.datasets.writer", TAIL_BYTES=tail_bytes, TAIL_COUNT=tail_count),
         small_chunks(*budgets),
     ):
         dataset = arraystore.open_store(url, role="data-quality", create=True).canonical.create(KEY, history[0])

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import arraystore
-from arraystore import bulletin
-from arraystore.entry import entry_of
-from arraystore.journal import HOUR_NS
-from arraystore.log import Log
 from arraystore.storage import LocalStorage
 from arraystore.storage.shared import SharedFile
+from arraystore.versions import bulletin
+from arraystore.versions.entry import entry_of
+from arraystore.versions.journal import HOUR_NS
+from arraystore.versions.log import Log
 from tests.discovery.test_catalog import Counted, filled
 from tests.store.conftest import rows
 
@@ -290,8 +290,8 @@ def test_a_bulletin_that_cant_be_written_refuses_the_commit_and_the_next_one_tel
 
 
 def test_a_writer_of_much_leaves_a_catalog(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arraystore.notices.TEND_AFTER", 20)
-    monkeypatch.setattr("arraystore.catalog.SNAPSHOT_AFTER", 10)
+    monkeypatch.setattr("arraystore.versions.notices.TEND_AFTER", 20)
+    monkeypatch.setattr("arraystore.classes.catalog.SNAPSHOT_AFTER", 10)
     filled(root, 50)
     for path in bulletins(root):
         path.unlink()

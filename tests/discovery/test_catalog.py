@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import arraystore
-from arraystore.catalog import SNAPSHOT
-from arraystore.journal import HOUR_NS, Journal
+from arraystore.classes.catalog import SNAPSHOT
 from arraystore.storage import open_storage
 from arraystore.storage.memory import MemoryStorage
+from arraystore.versions.journal import HOUR_NS, Journal
 from tests.store.conftest import DAY, START, rows
 
 SCHEMA = arraystore.schema_by_name("trades")

@@ -6,8 +6,8 @@ from unittest import mock
 import pytest
 
 import arraystore
-from arraystore.commit import Commit
-from arraystore.log import Log
+from arraystore.versions.commit import Commit
+from arraystore.versions.log import Log
 from tests.discovery.test_catalog import Counted
 from tests.store.conftest import DAY, START, rows
 
@@ -209,7 +209,7 @@ def many(root: Path, count: int) -> arraystore.Store:
 
 
 def test_many_edges_are_read_as_one_and_none_is_missed_or_invented(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from arraystore import lineage
+    from arraystore.versions import lineage
 
     monkeypatch.setattr(lineage, "PACK_AFTER", 8)
     store = many(root, 12)
@@ -239,7 +239,7 @@ def test_many_edges_are_read_as_one_and_none_is_missed_or_invented(root: Path, m
 
 
 def test_whoever_adds_edges_packs_them_now_and_then(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from arraystore import lineage
+    from arraystore.versions import lineage
 
     monkeypatch.setattr(lineage, "PACK_AFTER", 3)
     monkeypatch.setattr(lineage, "PACK_BELOW", "g")

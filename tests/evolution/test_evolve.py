@@ -231,7 +231,7 @@ def test_a_reader_written_from_the_format_page_reads_what_evolved(root) -> None:
 def test_whoever_doesnt_know_of_window_lengths_refuses_rather_than_write_windows_that_overlap(root, monkeypatch) -> None:
     dataset = arraystore.open_store(root, role="data-quality").canonical.create(KEY, NARROW)
     dataset.evolve(monthly(NARROW), window_from="2024-09-01")
-    monkeypatch.setattr("arraystore.record.KNOWN_FEATURES", frozenset())
+    monkeypatch.setattr("arraystore.versions.record.KNOWN_FEATURES", frozenset())
     with pytest.raises(arraystore.Unsupported, match="window-lengths"):
         arraystore.open_store(root, role="data-quality").canonical[KEY]
 
@@ -241,7 +241,7 @@ def test_windows_that_overlap_all_the_same_are_found(root, monkeypatch) -> None:
     dataset.evolve(monthly(NARROW), window_from="2024-08-01")
     dataset.append(ticks(0))
     with monkeypatch.context() as patched:
-        patched.setattr("arraystore.writer.cut_by_window", lambda _, times: split_by_window("day", times))
+        patched.setattr("arraystore.datasets.writer.cut_by_window", lambda _, times: split_by_window("day", times))
         dataset.append(ticks(4))
     (finding,) = dataset.verify()
     assert "window 2024-08-08 lies in window 2024-08" in finding.problem

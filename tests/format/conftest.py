@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arraystore.rows import Rows, stand_ins
+from arraystore.frames.rows import Rows, stand_ins
 from layouts.schema import Kind
 from tests.format import golden
 from tests.format.golden import Plain

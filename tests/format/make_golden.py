@@ -247,7 +247,8 @@ def main(name: str) -> None:
     if place.place.exists():
         sys.exit(f"{place.place} is there: a golden store is never made again; give a new one another name, and a story in STORIES")
     fix_everything()
-    from arraystore import catalog, liveness
+    from arraystore.classes import catalog
+    from arraystore.versions import liveness
 
     liveness.machine, liveness.began = lambda: "golden", lambda _: "1"
     catalog.SNAPSHOT_AFTER = 1

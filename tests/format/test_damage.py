@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import arraystore
-from arraystore.index import forget_indexes
+from arraystore.segments.index import forget_indexes
 from tests.format import golden
 from tests.format.conftest import plain
 from tests.format.golden import Expected, Golden, differences

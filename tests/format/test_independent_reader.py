@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import arraystore
 from arraystore import Column, Frame, Order, Role, Schema
-from arraystore.draft import Draft, draft_commit
 from arraystore.testing.strategies import rows_of, schemas, small_chunks
+from arraystore.versions.draft import Draft, draft_commit
 from layouts import naming
 from tests.format import golden, independent_columns
 from tests.format.conftest import plain

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arraystore.frame import Frame
-from arraystore.intake import rows_from
+from arraystore.frames.frame import Frame
+from arraystore.frames.intake import rows_from
 from layouts.schema import Column, Schema
 
 START = 1_704_067_200_000_000_000  # 2024-01-01T00:00:00Z

@@ -8,10 +8,10 @@ import pytest
 import xarray as xr
 from hypothesis import given
 
-from arraystore.columns import Decimals, Labels
-from arraystore.frame import Frame
-from arraystore.intake import rows_from
-from arraystore.rows import Rows
+from arraystore.frames.columns import Decimals, Labels
+from arraystore.frames.frame import Frame
+from arraystore.frames.intake import rows_from
+from arraystore.frames.rows import Rows
 from arraystore.testing.strategies import differences, rows_of, schemas
 from layouts.schema import Column, Kind, Schema
 

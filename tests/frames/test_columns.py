@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arraystore.columns import Decimals, Labels, Ragged
+from arraystore.frames.columns import Decimals, Labels, Ragged
 
 payloads = st.lists(st.none() | st.binary(max_size=20), max_size=20)
 texts = st.lists(st.none() | st.text(max_size=8), max_size=20)

@@ -5,12 +5,12 @@ import pickle
 import numpy as np
 import pytest
 
-from arraystore.columns import Decimals, Labels, Ragged
-from arraystore.commit import Pin
 from arraystore.errors import InvalidInput, NotFound
-from arraystore.frame import Frame
-from arraystore.rows import empty
+from arraystore.frames.columns import Decimals, Labels, Ragged
+from arraystore.frames.frame import Frame
+from arraystore.frames.rows import empty
 from arraystore.testing.strategies import differences
+from arraystore.versions.commit import Pin
 
 PIN = Pin(storage_class="canonical", key=("venue", "trades", "A<B"), dataset="0" * 32, version=7, digest="0" * 64)
 
@@ -106,7 +106,7 @@ def test_it_prints_as_html_that_escapes_what_it_shows(frame, rows):
 
 
 def test_long_and_unprintable_texts_are_shortened_on_show(schema):
-    from arraystore.intake import rows_from
+    from arraystore.frames.intake import rows_from
 
     frame = Frame(rows_from({"time": [1], "note": ["line\nbreak"], "payload": [b"x" * 100]}, schema))
     assert "'line\\nbreak'" in repr(frame)

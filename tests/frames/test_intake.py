@@ -12,11 +12,11 @@ import xarray as xr
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from arraystore.casts import BLOCK_ROWS
-from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.errors import InvalidInput
-from arraystore.frame import Frame
-from arraystore.intake import first_step_back, rows_from
+from arraystore.frames.casts import BLOCK_ROWS
+from arraystore.frames.columns import Decimals, Labels, Ragged
+from arraystore.frames.frame import Frame
+from arraystore.frames.intake import first_step_back, rows_from
 from layouts.feeds import schema_by_name
 from layouts.schema import Column, Schema
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 import xarray as xr
 
-from arraystore.columns import Decimals, Labels, Ragged
 from arraystore.errors import InvalidInput
-from arraystore.frame import Frame
-from arraystore.intake import rows_from
-from arraystore.texts import SCAN_BYTES
+from arraystore.frames.columns import Decimals, Labels, Ragged
+from arraystore.frames.frame import Frame
+from arraystore.frames.intake import rows_from
+from arraystore.frames.texts import SCAN_BYTES
 from layouts.schema import Column, Schema
 from layouts.windows import AXIS_MAX, AXIS_MIN
 
@@ -393,8 +393,8 @@ import sys
 sys.modules["pyarrow"] = None  # as if it weren't installed
 import numpy as np
 from arraystore.errors import InvalidInput
-from arraystore.frame import Frame
-from arraystore.intake import rows_from
+from arraystore.frames.frame import Frame
+from arraystore.frames.intake import rows_from
 from layouts.schema import Column, Schema
 
 class Stream:
@@ -421,7 +421,7 @@ def test_without_pyarrow_all_else_works_and_the_error_names_the_extra():
 
 def test_libraries_are_loaded_when_they_are_used():
     libraries = ("pandas", "polars", "pyarrow", "xarray")
-    code = f"import sys, arraystore.frame, arraystore.intake; print([name for name in {libraries} if name in sys.modules])"
+    code = f"import sys, arraystore.frames.frame, arraystore.frames.intake; print([name for name in {libraries} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True, text=True)
     assert found.stdout == "[]\n"
 

@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arraystore.frame import Frame
-from arraystore.rows import GATHER_BYTES, MARK_ROWS, Rows, concat, empty, gather_bytes
+from arraystore.frames.frame import Frame
+from arraystore.frames.rows import GATHER_BYTES, MARK_ROWS, Rows, concat, empty, gather_bytes
 from arraystore.testing.strategies import differences, rows_of, schemas
 from layouts.schema import Column, Kind, Schema
 

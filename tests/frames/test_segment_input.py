@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from arraystore.frame import Frame
-from arraystore.intake import rows_from
-from arraystore.segment import write_segment
+from arraystore.frames.frame import Frame
+from arraystore.frames.intake import rows_from
+from arraystore.segments.segment import write_segment
 from arraystore.storage.opening import open_storage
 from arraystore.testing.strategies import differences
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import arraystore
-from arraystore.dataset import Dataset
+from arraystore.datasets.dataset import Dataset
 from arraystore.ingest import load_mapping, portions, shipped_mappings, spool, tables
 from arraystore.ingest.forms import read_form
 from layouts.times import parse_time

@@ -8,8 +8,8 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from arraystore.reader import Selection, read
-from arraystore.rows import Rows
+from arraystore.frames.rows import Rows
+from arraystore.segments.reader import Selection, read
 from arraystore.storage.local import LocalStorage
 from arraystore.testing.parts import segment_part
 from arraystore.testing.strategies import rows_of, schemas, small_chunks

@@ -11,9 +11,9 @@ import pytest
 
 import arraystore
 from arraystore import Column, Schema, WindowLength
-from arraystore.log import Log
 from arraystore.storage import open_storage
 from arraystore.testing import generate
+from arraystore.versions.log import Log
 from layouts.deviations import STORE_RULES
 from layouts.windowlint import WindowFacts, label_deviations, length_deviations, unfinished_deviations, window_deviations
 from tests.cli.conftest import build
@@ -64,7 +64,7 @@ def of_two_profiles(root: Path) -> None:
     dataset = made(root)
     dataset.append(few(), completeness="complete")
     log = dataset._log
-    from arraystore.draft import Draft, draft_commit
+    from arraystore.versions.draft import Draft, draft_commit
 
     log.publish(lambda _: Draft(draft_commit("update", "data-quality", profile="portable")))
 
@@ -260,7 +260,7 @@ def test_what_was_replaced_deleted_or_made_again_is_no_garbage(tmp_path: Path) -
     dataset.add_file(b"second", "report")
     assert dataset.lint() == dataset.at(2).lint() == []
     log = Log(open_storage(store.canonical.url), "venue/many/X", "canonical")
-    from arraystore.tombstone import deletion_draft
+    from arraystore.datasets.tombstone import deletion_draft
 
     log.publish(lambda _: deletion_draft("operations", "x"))
     assert store.lint() == []

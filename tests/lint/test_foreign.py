@@ -11,7 +11,7 @@ import xarray as xr
 import zarr
 
 import arraystore
-from arraystore import zarrlint
+from arraystore.datasets import zarrlint
 from layouts.deviations import RULES, rules_markdown
 from tests.conftest import PROJECT
 from tests.lint.conftest import KEY, SCHEMA, edit, rows, store_as

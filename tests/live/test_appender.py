@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import arraystore
-from arraystore.appender import Appender, Sink
-from arraystore.appendqueue import AppendQueue, Batch, Limits
+from arraystore.datasets.appender import Appender, Sink
+from arraystore.datasets.appendqueue import AppendQueue, Batch, Limits
 from arraystore.errors import CommitUnknown, Conflict, FixTheCall, InvalidInput, QueueFull, StorageError
-from arraystore.intake import rows_from
-from arraystore.rows import Rows
+from arraystore.frames.intake import rows_from
+from arraystore.frames.rows import Rows
 from arraystore.storage import open_storage
 from tests.attack.failing import BROKEN, FULL, WRITING, Medium
 from tests.sessions.conftest import fills, session
@@ -176,7 +176,7 @@ def test_what_fails_is_told_once_a_call_and_tried_again_under_its_number(gate: G
 
 
 def test_other_writers_are_outlasted_for_a_while_only(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("arraystore.appender.FIRST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("arraystore.datasets.appender.FIRST_PAUSE_SECONDS", 0.0)
     gate.open.set()
     gate.failures = [Conflict("lost a race")] * 9
     appender = gate.appender(max_seconds=0)

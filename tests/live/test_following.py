@@ -98,7 +98,7 @@ class Writer:
         self.dataset.append(self.some(*where), reopen=True)
 
     def large(self, *where: int) -> None:
-        with mock.patch("arraystore.writer.TAIL_BYTES", 0):
+        with mock.patch("arraystore.datasets.writer.TAIL_BYTES", 0):
             self.append(*where)
 
     def both(self, day: int, *where: int) -> None:
@@ -227,7 +227,7 @@ def test_a_dataset_that_is_deleted_is_followed_no_further(root: Path, trades: ar
 
 def test_what_retention_took_is_said(trades: arraystore.Dataset) -> None:
     follower = trades.follow()
-    with mock.patch("arraystore.checkpoint.MINIMUM_LOG_BYTES", 1_000):
+    with mock.patch("arraystore.versions.checkpoint.MINIMUM_LOG_BYTES", 1_000):
         for number in range(40):
             trades.append(rows(1, first=number))
     state = trades._log.head()

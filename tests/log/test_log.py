@@ -7,15 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from arraystore import checkpoint
-from arraystore.commit import SegmentEntry, WindowChange
-from arraystore.draft import Draft, draft_commit
 from arraystore.errors import AlreadyExists, CommitUnknown, Corrupt, NotFound, PlanExpired, StorageError, Unsupported, VersionExpired
-from arraystore.log import Log
-from arraystore.state import State
 from arraystore.storage.base import Buffer
 from arraystore.storage.local import LocalStorage
 from arraystore.storage.memory import MemoryStorage
+from arraystore.versions import checkpoint
+from arraystore.versions.commit import SegmentEntry, WindowChange
+from arraystore.versions.draft import Draft, draft_commit
+from arraystore.versions.log import Log
+from arraystore.versions.state import State
 from layouts import schema_by_name
 from layouts.naming import new_segment_name, version_name
 

@@ -11,8 +11,8 @@ from unittest import mock
 import numpy as np
 
 import arraystore
+from arraystore.datasets.writer import Writer
 from arraystore.errors import Conflict, NotFound
-from arraystore.writer import Writer
 from tests.maintenance.conftest import KEY
 from tests.store.conftest import START
 

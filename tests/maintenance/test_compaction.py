@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import arraystore
-from arraystore import compaction
-from arraystore.compaction import CompactionRule, Compactor, plan_compaction
+from arraystore.datasets import compaction
+from arraystore.datasets.compaction import CompactionRule, Compactor, plan_compaction
 from arraystore.errors import AccessDenied, Conflict, Corrupt, InvalidInput, NotFound
-from arraystore.segment import write_contents
+from arraystore.segments.segment import write_contents
 from tests.maintenance.conftest import KEY, Opened, made, maintained, plain, schema_of, spread, values
 from tests.store.conftest import START
 
@@ -201,7 +201,7 @@ def test_a_plan_joins_neighbours_only_and_no_more_than_it_may(
 ) -> None:
     dataset = arraystore.open_store(f"memory://{uuid.uuid4().hex}", role="data-quality", create=True).canonical.create(KEY, schema_of())
     for number, (count, as_segment) in enumerate(sizes):
-        with mock.patch("arraystore.writer.TAIL_BYTES", 0 if as_segment else 1 << 20):
+        with mock.patch("arraystore.datasets.writer.TAIL_BYTES", 0 if as_segment else 1 << 20):
             dataset.append(plain(count, number * 100))
     state = dataset._log.head()
     runs = plan_compaction(state, state.window_names(), CompactionRule(max_rows=max_rows, leave_bytes=leave_bytes))
@@ -228,7 +228,7 @@ def test_memory_stays_small_whatever_is_compacted(tmp_path: Path) -> None:
         times = np.sort(START + random.integers(0, 10**12, count))
         dataset.append({"time": times, "size": random.random(count)})
     found = maintained(opened)
-    with mock.patch("arraystore.joining.SLICE_BYTES", 1 << 20):
+    with mock.patch("arraystore.datasets.joining.SLICE_BYTES", 1 << 20):
         tracemalloc.start()
         found.compact(threads=2)
         peak = tracemalloc.get_traced_memory()[1]

@@ -11,7 +11,7 @@ import pytest
 
 import arraystore
 from arraystore.errors import InvalidInput
-from arraystore.index import forget_indexes
+from arraystore.segments.index import forget_indexes
 from arraystore.storage import Listing, MemoryStorage
 from tests.maintenance.conftest import KEY, Opened, made, plain
 from tests.maintenance.test_retention import collect, expire
@@ -98,7 +98,7 @@ def test_versions_that_stay_are_whole_though_others_expire_while_garbage_is_coll
         for number in range(4):
             dataset.replace("2024-08-08", plain(3, number), reason=f"correction {number}")
             dataset.append(plain(2, 3 + number), reopen=True)
-        with mock.patch("arraystore.log.Log.publish", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        with mock.patch("arraystore.versions.log.Log.publish", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
             dataset.append(plain(3), completeness="complete")
         collect(opened)  # from now on all that lies there is below the segment floor
 

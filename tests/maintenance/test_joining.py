@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arraystore import joining
+from arraystore.datasets import joining
+from arraystore.datasets.joining import Joined
 from arraystore.digest import LogicalDigest
 from arraystore.errors import Corrupt
-from arraystore.intake import rows_from
-from arraystore.joining import Joined
-from arraystore.plan import Part
-from arraystore.reader import read
-from arraystore.rows import Rows, concat
-from arraystore.segment import new_name, write_contents
-from arraystore.segmentcheck import verify_segment
+from arraystore.frames.intake import rows_from
+from arraystore.frames.rows import Rows, concat
+from arraystore.segments.plan import Part
+from arraystore.segments.reader import read
+from arraystore.segments.segment import new_name, write_contents
+from arraystore.segments.segmentcheck import verify_segment
 from arraystore.storage.memory import MemoryStorage
 from arraystore.testing.parts import segment_part, tail_part
 from arraystore.testing.strategies import differences, rows_of, schemas, small_chunks

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 import arraystore
 from arraystore.errors import VersionExpired
-from arraystore.intake import rows_from
-from arraystore.segment import write_segments
+from arraystore.frames.intake import rows_from
+from arraystore.segments.segment import write_segments
 from tests.maintenance.conftest import KEY, plain, schema_of, values
 from tests.store.conftest import DAY, START
 
@@ -55,7 +55,7 @@ class Maintained(RuleBasedStateMachine):
     def append(self, count: int, day: int, as_segment: bool) -> None:
         self.count += 10
         rows = plain(count, self.count, START + day * DAY, 0 if self.order == "time" else 1)
-        with mock.patch("arraystore.writer.TAIL_BYTES", 0 if as_segment else 1 << 17):
+        with mock.patch("arraystore.datasets.writer.TAIL_BYTES", 0 if as_segment else 1 << 17):
             self.dataset.refresh().append(rows, reopen=True)
         self.saw(self.dataset, lambda before: before + list(zip(rows["time"].tolist(), rows["size"].tolist(), strict=True)))
 

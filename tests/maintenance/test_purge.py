@@ -10,12 +10,12 @@ import pytest
 
 import arraystore
 from arraystore import Column, Kind, Purged, Schema
+from arraystore.datasets.writer import Writer
 from arraystore.errors import AccessDenied, InvalidInput, NotFound, WindowClosed
-from arraystore.index import forget_indexes
-from arraystore.record import encode_record
-from arraystore.redaction import redact
+from arraystore.segments.index import forget_indexes
 from arraystore.storage import MemoryStorage
-from arraystore.writer import Writer
+from arraystore.versions.record import encode_record
+from arraystore.versions.redaction import redact
 from tests.attack.power import FATES, Disk, PowerCutError
 from tests.maintenance.conftest import KEY, Opened, made, maintained, spread, values
 from tests.store.conftest import DAY, START
@@ -212,7 +212,7 @@ def test_a_purged_dataset_is_copied_as_it_is(opened: Opened, tmp_path: Path) -> 
 
 def test_a_purge_that_is_cut_anywhere_goes_on_and_an_acknowledged_one_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.maintenance.test_purge.LARGE", 100)
-    monkeypatch.setattr("arraystore.writer.TAIL_BYTES", 600)
+    monkeypatch.setattr("arraystore.datasets.writer.TAIL_BYTES", 600)
     prepared = Disk()
 
     def on(disk: Disk) -> Opened:

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import arraystore
-from arraystore import checkpoint
-from arraystore.compaction import Compactor
-from arraystore.draft import Draft, draft_commit
+from arraystore.datasets.compaction import Compactor
+from arraystore.datasets.writer import Writer
 from arraystore.errors import AccessDenied, Corrupt, InvalidInput, PlanExpired, VersionExpired
-from arraystore.garbage import objects_below
-from arraystore.index import forget_indexes
-from arraystore.maintenance import pinned_versions
+from arraystore.segments.index import forget_indexes
 from arraystore.storage import LocalStorage
-from arraystore.writer import Writer
+from arraystore.upkeep.garbage import objects_below
+from arraystore.upkeep.maintenance import pinned_versions
+from arraystore.versions import checkpoint
+from arraystore.versions.draft import Draft, draft_commit
 from layouts.classes import StorageClass
 from layouts.retention import DAY_NS, RETENTION, retention_of
 from tests.maintenance.conftest import KEY, Opened, made, maintained, plain, schema_of, values
@@ -153,9 +153,9 @@ def test_a_writers_latest_token_still_answers_when_its_version_expired(opened: O
 def test_leftovers_of_dead_writers_go(opened: Opened) -> None:
     dataset = made(opened)
     dataset.append(plain(LARGE))
-    with mock.patch("arraystore.log.Log.publish", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+    with mock.patch("arraystore.versions.log.Log.publish", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         dataset.append(plain(LARGE))
-    with mock.patch("arraystore.log.Log.publish", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+    with mock.patch("arraystore.versions.log.Log.publish", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
         dataset.add_file(b"bytes", "file")
     assert opened("operations").gc()[ADDRESS].items == (), "their writers may still live"
     kinds = [item.kind for item in collect(opened).items]
@@ -372,7 +372,7 @@ def test_a_pin_made_while_the_floor_is_on_its_way_is_kept_or_refused(opened: Ope
                     pinned.append(pin)
             return pinned_versions(*args)
 
-        with mock.patch("arraystore.maintenance.pinned_versions", look):
+        with mock.patch("arraystore.upkeep.maintenance.pinned_versions", look):
             expire(opened, keep_versions=1)
         collect(opened)
         if pinned:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 import arraystore
-from arraystore.draft import draft_commit
 from arraystore.storage import open_storage
+from arraystore.versions.draft import draft_commit
 from tests.attack.failing import BROKEN, FULL, Medium
 from tests.model.actors import KEY, Actor, Answer, Local, Remote
 from tests.model.model import DAY, START, Interval, Model, Outcome, Refused, Row, Version, Window, bounds
@@ -89,8 +89,8 @@ class DatasetMachine(RuleBasedStateMachine):
         self.reader = arraystore.open_store(self.url, role="operations")
         self.lives: dict[str, int] = {}
         self.patches = [
-            mock.patch("arraystore.checkpoint.MINIMUM_LOG_BYTES", 4096),
-            mock.patch("arraystore.writer.TAIL_COUNT", 5),
+            mock.patch("arraystore.versions.checkpoint.MINIMUM_LOG_BYTES", 4096),
+            mock.patch("arraystore.datasets.writer.TAIL_COUNT", 5),
             mock.patch.dict(draft_commit.__kwdefaults__, clock=self.clock),
         ]
         for patch in self.patches:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import arraystore
-from arraystore import liveness
+from arraystore.versions import liveness
 from tests.runs.conftest import equity, experiments, sleeper
 
 REPOSITORY = Path(__file__).parents[2]
@@ -175,7 +175,7 @@ def test_a_run_elsewhere_is_told_by_its_silence_alone(root: Path, monkeypatch: p
         surface.run("grid", "r")
     assert surface.state_of("grid/r") == "running"
     now = surface["grid/r"].versions()[-1].time
-    monkeypatch.setattr("arraystore.experiments.time.time_ns", lambda: now + int(301e9))
+    monkeypatch.setattr("arraystore.classes.experiments.time.time_ns", lambda: now + int(301e9))
     assert surface.state_of("grid/r") == "abandoned"
     (root / "experiments" / "grid" / "r" / "_log" / "alive").write_bytes(str(now + int(10e9)).encode())
     assert surface.state_of("grid/r") == "running"

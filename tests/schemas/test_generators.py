@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import arraystore
-from arraystore.intake import rows_from
+from arraystore.frames.intake import rows_from
 from arraystore.testing import generate
 from arraystore.testing.generators import GENERATORS
 from arraystore.testing.strategies import differences

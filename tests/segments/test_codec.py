@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from arraystore.codec import STOPS_EARLY, decode_chunk, encode_chunk
 from arraystore.digest import crc32c
 from arraystore.errors import Corrupt
+from arraystore.segments.codec import STOPS_EARLY, decode_chunk, encode_chunk
 from layouts.codecs import codec_for
 
 dtypes = st.sampled_from(("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"))

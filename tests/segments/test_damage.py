@@ -6,17 +6,17 @@ import msgspec
 import numpy as np
 import pytest
 
-from arraystore.codec import encode_chunk
 from arraystore.errors import Corrupt
-from arraystore.index import IndexHeader, forget_indexes, index_key
-from arraystore.reader import Selection, read
-from arraystore.record import decode_record, encode_record, pack_arrays, unpack_arrays
-from arraystore.rows import Rows, empty
-from arraystore.segmentcheck import verify_segment
+from arraystore.frames.rows import Rows, empty
+from arraystore.segments.codec import encode_chunk
+from arraystore.segments.index import IndexHeader, forget_indexes, index_key
+from arraystore.segments.reader import Selection, read
+from arraystore.segments.segmentcheck import verify_segment
+from arraystore.segments.tail import decode_tail, encode_tail
 from arraystore.storage.memory import MemoryStorage
-from arraystore.tail import decode_tail, encode_tail
 from arraystore.testing.parts import segment_part
 from arraystore.testing.strategies import differences, small_chunks
+from arraystore.versions.record import decode_record, encode_record, pack_arrays, unpack_arrays
 from layouts.codecs import codec_for
 from layouts.schema import Column, Schema
 

@@ -5,12 +5,12 @@ import pytest
 
 from arraystore.domain import domain_of, invalid_utf8_row
 from arraystore.errors import Corrupt
-from arraystore.index import forget_indexes
-from arraystore.reader import Selection, read
-from arraystore.rows import Rows
-from arraystore.segmentcheck import verify_segment
+from arraystore.frames.rows import Rows
+from arraystore.segments.index import forget_indexes
+from arraystore.segments.reader import Selection, read
+from arraystore.segments.segmentcheck import verify_segment
+from arraystore.segments.tail import decode_tail, encode_tail
 from arraystore.storage.memory import MemoryStorage
-from arraystore.tail import decode_tail, encode_tail
 from arraystore.testing.parts import segment_part
 from arraystore.testing.strategies import differences, small_chunks
 from layouts.schema import Column, Schema

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arraystore import index
 from arraystore.errors import Corrupt
-from arraystore.plan import Selection, chunks_met, intersect_runs, runs_of
-from arraystore.reader import read
-from arraystore.rows import Rows, concat
+from arraystore.frames.rows import Rows, concat
+from arraystore.segments import index
+from arraystore.segments.plan import Selection, chunks_met, intersect_runs, runs_of
+from arraystore.segments.reader import read
 from arraystore.storage.memory import MemoryStorage
 from arraystore.testing.parts import segment_part, tail_part
 from arraystore.testing.strategies import LABELS, START, differences, rows_of, schemas, small_chunks
@@ -69,7 +69,7 @@ def test_rows_with_one_of_the_labels_read_in_order_also_within_a_time_range(hist
     storage = MemoryStorage()
     with small_chunks(*sizes), pytest.MonkeyPatch.context() as patch:
         if many_labels:
-            patch.setattr("arraystore.segment.CODE_SET_LABELS", 0)
+            patch.setattr("arraystore.segments.segment.CODE_SET_LABELS", 0)
             patch.setattr(index, "CODE_SET_LABELS", 0)
         written = [
             tail_part(rows, number) if number >= len(parts) - tails else segment_part(storage, rows, number)
@@ -176,6 +176,6 @@ def test_a_null_among_rows_of_one_label_has_none():
 def test_a_code_without_a_label_is_damage_also_where_it_is_only_looked_at(monkeypatch):
     storage = MemoryStorage()
     part = segment_part(storage, ticks([0, 1, 0], ("BTC", "ETH")))
-    monkeypatch.setattr("arraystore.chunkreads.decode_chunk", lambda *_, **__: _[3].fill(7))
+    monkeypatch.setattr("arraystore.segments.chunkreads.decode_chunk", lambda *_, **__: _[3].fill(7))
     with pytest.raises(Corrupt, match="instrument/0: chunk 0 is damaged: it has codes from 7 to 7, where there are 2 labels"):
         read(storage, [part], SCHEMA, Selection(labels=("instrument", frozenset({"ETH"}))), ["mark"])

@@ -7,9 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arraystore.commit import SegmentEntry
-from arraystore.index import ArrayEntry, ChunkTable
-from arraystore.plan import Cluster, arrange, join_runs, plan_fetches, plan_takes, run, runs_of, runs_where, tidy_runs, touched_chunks
+from arraystore.segments.index import ArrayEntry, ChunkTable
+from arraystore.segments.plan import (
+    Cluster,
+    arrange,
+    join_runs,
+    plan_fetches,
+    plan_takes,
+    run,
+    runs_of,
+    runs_where,
+    tidy_runs,
+    touched_chunks,
+)
+from arraystore.versions.commit import SegmentEntry
 from layouts.schema import Column, Schema
 
 positions = st.sets(st.integers(0, 60)).map(lambda found: np.array(sorted(found), np.int64))

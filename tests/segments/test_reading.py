@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arraystore.errors import InvalidInput
-from arraystore.reader import Selection, read
-from arraystore.rows import Rows, concat, empty
+from arraystore.frames.rows import Rows, concat, empty
+from arraystore.segments.reader import Selection, read
 from arraystore.storage.memory import MemoryStorage
 from arraystore.testing.parts import segment_part, tail_part
 from arraystore.testing.strategies import START, differences, rows_of, schemas, small_chunks

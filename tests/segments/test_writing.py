@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from arraystore.codec import CHECKSUM_BYTES, decode_chunk
 from arraystore.digest import combine, crc32c
-from arraystore.index import CODE_SET_LABELS, forget_indexes, load_index
-from arraystore.reader import read
-from arraystore.rows import Rows, concat
-from arraystore.segment import write_segment
-from arraystore.segmentcheck import verify_segment
+from arraystore.frames.rows import Rows, concat
+from arraystore.segments.codec import CHECKSUM_BYTES, decode_chunk
+from arraystore.segments.index import CODE_SET_LABELS, forget_indexes, load_index
+from arraystore.segments.reader import read
+from arraystore.segments.segment import write_segment
+from arraystore.segments.segmentcheck import verify_segment
 from arraystore.storage.memory import MemoryStorage
 from arraystore.testing.parts import segment_part
 from arraystore.testing.strategies import differences, rows_of, schemas, small_chunks

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import arraystore
-from arraystore.intake import rows_from
+from arraystore.frames.intake import rows_from
 from tests.sessions.conftest import fills, session, told
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import arraystore
-from arraystore import forks, index
+from arraystore import forks
 from arraystore.forks import Guard
+from arraystore.segments import index
 from arraystore.storage import memory
 from tests.store.conftest import rows
 

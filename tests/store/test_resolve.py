@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import arraystore
-from arraystore.symbols import Name, holding, periods_of
+from arraystore.classes.symbols import Name, holding, periods_of
 from tests.store.conftest import OpenAs
 
 SYMBOLOGY = ("_all", "symbology", "_all")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import arraystore
-from arraystore.writer import _tail_limit
+from arraystore.datasets.writer import _tail_limit
 from layouts.chunking import COMMIT_TAILS_BYTES, KIB, TAIL_BYTES, TINY_TAIL_BYTES
 from tests.store.conftest import DAY, START, rows
 

@@ -9,7 +9,7 @@ import pytest
 
 import arraystore
 from arraystore import Column, Kind, Schema
-from arraystore.index import forget_indexes
+from arraystore.segments.index import forget_indexes
 from arraystore.storage import MemoryStorage
 from arraystore.storage.base import Storage
 from tests.store.conftest import DAY, START, rows

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 import arraystore
 from arraystore.cli import main
-from arraystore.commit import Commit
-from arraystore.record import decode_record, encode_record
 from arraystore.storage.base import Storage
+from arraystore.versions.commit import Commit
+from arraystore.versions.record import decode_record, encode_record
 from tests.store.conftest import DAY, START, rows
 from tests.upkeep.conftest import ADDRESS, TRADES, contents, flip, keys, open_root, operations
 from tests.upkeep.test_copying import grown, place
@@ -181,8 +181,8 @@ def test_pins_in_other_datasets_are_anchors(memory: str) -> None:
 
 
 def test_an_anchor_below_the_floor_tells_nothing(memory: str) -> None:
-    from arraystore import checkpoint
-    from arraystore.log import Log
+    from arraystore.versions import checkpoint
+    from arraystore.versions.log import Log
 
     heads = operations(memory).heads([ADDRESS])
     dataset = arraystore.open_store(memory, role="data-quality").canonical[TRADES]
@@ -215,7 +215,7 @@ def test_a_role_audits_what_it_may_read(memory: str) -> None:
 
 
 def test_heads_go_through_a_file_that_cannot_be_changed(memory: str) -> None:
-    from arraystore.auditing import read_heads
+    from arraystore.upkeep.auditing import read_heads
 
     store = operations(memory)
     heads = store.heads()

@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from obstore.store import MemoryStore
 
 import arraystore
-from arraystore import checkpoint
 from arraystore.cli import main
-from arraystore.log import Log
 from arraystore.storage import MemoryStorage, open_storage
 from arraystore.storage.objects import ObjectStorage
+from arraystore.versions import checkpoint
+from arraystore.versions.log import Log
 from tests.attack.power import FATES, Disk, PowerCutError
 from tests.store.conftest import DAY, START, rows
 from tests.upkeep.conftest import ADDRESS, TRADES, contents, flip, keys, open_root, operations

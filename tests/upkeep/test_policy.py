@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 import arraystore
 from arraystore.cli import main
-from arraystore.posix import PosixPolicy, posix_policy
-from arraystore.posixacl import encode_acl
+from arraystore.upkeep.posix import PosixPolicy, posix_policy
+from arraystore.upkeep.posixacl import encode_acl
 from layouts.classes import ACCESS, Action, Role, StorageClass, may
 from layouts.policy import directories
 from tests.store.conftest import START, rows

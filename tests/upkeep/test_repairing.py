@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 import arraystore
-from arraystore import checkpoint
 from arraystore.cli import main
-from arraystore.commit import Commit
-from arraystore.record import decode_record, encode_record
 from arraystore.storage import MemoryStorage, open_storage
+from arraystore.versions import checkpoint
+from arraystore.versions.commit import Commit
+from arraystore.versions.record import decode_record, encode_record
 from tests.attack.power import FATES, Disk, PowerCutError
 from tests.store.conftest import DAY, START, rows
 from tests.upkeep.conftest import ADDRESS, DAMAGES, TRADES, contents, flip, keys, open_root, operations

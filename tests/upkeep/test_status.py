@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import arraystore
 from arraystore.cli import main
-from arraystore.status import ClassStatus, prometheus
+from arraystore.upkeep.status import ClassStatus, prometheus
 from tests.store.conftest import DAY, START, rows
 from tests.upkeep.conftest import BIG, TRADES, flip, keys, open_root, operations
 

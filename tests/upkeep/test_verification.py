@@ -13,9 +13,9 @@ from click.testing import CliRunner
 import arraystore
 from arraystore.cli import main
 from arraystore.metered import Meter, Metered
-from arraystore.record import encode_record
 from arraystore.storage import MemoryStorage, open_storage
-from arraystore.verification import Verification
+from arraystore.upkeep.verification import Verification
+from arraystore.versions.record import encode_record
 from tests.store.conftest import DAY, START, rows
 from tests.upkeep.conftest import ADDRESS, DAMAGES, NOTES, TRADES, flip, keys, open_root, operations
 
@@ -95,8 +95,8 @@ def test_a_class_root_that_cannot_be_opened_is_a_finding_and_not_the_end(memory:
 
 def test_text_that_no_reader_could_decode_is_found(memory: str) -> None:
     """Written by somebody who doesn't check, with every digest right."""
-    from arraystore.rows import Rows
-    from arraystore.writer import Request, Writer
+    from arraystore.datasets.writer import Request, Writer
+    from arraystore.frames.rows import Rows
 
     dataset = arraystore.open_store(memory, role="data-quality").canonical["venue/notes/X"]
     count = 9000

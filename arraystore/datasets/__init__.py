@@ -1,0 +1,1 @@
+"""One dataset: all that reads it, adds to it, corrects it and looks at it."""

@@ -1,0 +1,199 @@
+"""Purging: the rows of windows whose licence or age ended go from every version; a tombstone stays, and pins say what became of them.
+
+First a commit says so, durably; then the bytes go. Whoever is interrupted repeats the call, which goes on where it was.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from arraystore.datasets.scan import versions_in
+from arraystore.datasets.tombstone import gone
+from arraystore.datasets.writer import WITHDRAWN
+from arraystore.errors import NotFound
+from arraystore.storage.base import Storage
+from arraystore.versions.commit import WindowChange
+from arraystore.versions.draft import Draft, draft_commit
+from arraystore.versions.fetch import fetch_record
+from arraystore.versions.log import Log
+from arraystore.versions.record import PURGE
+from arraystore.versions.redaction import PURGED, Tombstone, digest_of_headers, header_digest, redact, tombstones
+from arraystore.versions.state import State
+from layouts.naming import is_segment_name, segment_base_version, version_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgedWindow:
+    """A window of a purge: rows and bytes that its newest version has, and all that goes: segments of any version, and commits' rows."""
+
+    window: str
+    rows: int
+    bytes: int
+    segments: int
+    commits: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {name: getattr(self, name) for name in ("window", "rows", "bytes", "segments", "commits")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """What a purge does, or did: `version` is the one that says so, None for a plan, or where nothing was left to say."""
+
+    version: int | None
+    windows: tuple[PurgedWindow, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"version": self.version, "windows": [window.to_json() for window in self.windows]}
+
+
+class Purger:
+    """Purges windows of one dataset, which its UUID tells from another of the same key."""
+
+    def __init__(
+        self, log: Log, dataset: str, role: str, windows: Sequence[str], reason: str, *, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._log = log
+        self._dataset = dataset
+        self._role = role
+        self._windows = tuple(dict.fromkeys(windows))
+        self._reason = reason
+        self._clock = clock
+        self._headers: dict[str, dict[int, str]] = {window: {} for window in self._windows}
+        self._scanned = -1
+
+    def plan(self) -> Purge:
+        """What `purge` would do now; changes nothing."""
+        state = self._log.head()
+        self._refuse_another(state)
+        self._scan(state.version)
+        return Purge(version=None, windows=tuple(self._told(state, state.version + 1)))
+
+    def purge(self) -> tuple[Purge, State]:
+        """Say so in one commit, then remove what was said: all of it is gone, durably, when this returns."""
+        said: list[PurgedWindow] = []
+        number: list[int] = []
+
+        def decide(now: State) -> Draft | None:
+            self._refuse_another(now)
+            self._scan(now.version)
+            said[:] = self._told(now, now.version + 1)
+            there = [window for window in self._windows if now.window(window).segments or window not in tombstones(now)]
+            number[:] = [now.version + 1] if there else []
+            return self._draft(now, there) if there else None
+
+        state = self._log.publish(decide)
+        self._remove(state)
+        return Purge(version=number[0] if number else None, windows=tuple(said)), state
+
+    def _refuse_another(self, state: State) -> None:
+        if not state.alive or state.dataset != self._dataset:
+            raise gone(self._log, state, self._dataset)
+
+    def _draft(self, now: State, windows: Sequence[str]) -> Draft:
+        version, moment = now.version + 1, self._clock()
+        stones = dict(now.attributes.get(PURGED, {}))
+        for window in windows:
+            before, earlier = now.window(window), tombstones(now).get(window)
+            headers = sorted(self._headers[window].items())
+            stone = Tombstone(
+                version=version,
+                time=moment,
+                role=self._role,
+                reason=self._reason,
+                rows=before.rows + (earlier.rows if earlier is not None else 0),
+                bytes=before.bytes + (earlier.bytes if earlier is not None else 0),
+                commits=len(headers),
+                headers=digest_of_headers(headers),
+            )
+            stones[window] = msgspec.to_builtins(stone)
+        changes = (
+            WindowChange(
+                window=window,
+                remove=tuple(entry.name for entry in now.window(window).segments),
+                reset=True,
+                attributes={WITHDRAWN: f"purged: {self._reason}"},
+            )
+            for window in windows
+        )
+        return Draft(
+            draft_commit(
+                "purge",
+                self._role,
+                windows=tuple(changes),
+                attributes={PURGED: stones},
+                segment_floor=version,
+                reason=self._reason,
+                requires=(PURGE,),
+                clock=lambda: moment,
+            )
+        )
+
+    # --- what is there -----------------------------------------------------------------------------------------------
+
+    def _scan(self, until: int) -> None:
+        """Note the commits up to a version, from where the last scan ended, that held rows of the windows."""
+        for version in sorted(versions_in(self._log, "_log")):
+            if self._scanned < version <= until:
+                try:
+                    commit = self._log.record(version)[0]
+                except NotFound:
+                    continue  # freed by retention just now
+                for change in commit.windows:
+                    if change.tail is not None and change.window in self._headers:
+                        self._headers[change.window][version] = header_digest(commit)
+        self._scanned = until
+
+    def _told(self, state: State, below: int) -> Iterator[PurgedWindow]:
+        for window in self._windows:
+            now = state.window(window)
+            yield PurgedWindow(
+                window=window,
+                rows=now.rows,
+                bytes=now.bytes,
+                segments=len(self._segments(window, below)),
+                commits=len(self._headers[window]),
+            )
+
+    def _segments(self, window: str, below: int) -> list[str]:
+        """Paths of all segments in a window's folder that were planned before it was purged, whatever names them."""
+        folder = f"{self._log.prefix}/{window}"
+        names = self._log.storage.list(folder).prefixes
+        return [f"{folder}/{name}" for name in names if is_segment_name(name) and segment_base_version(name) < below]
+
+    # --- removal -----------------------------------------------------------------------------------------------------
+
+    def _remove(self, state: State) -> None:
+        """Blank the rows in commits, and remove the segments, of what the state says is purged; durably."""
+        storage, stones = self._log.storage, tombstones(state)
+        for version in sorted(versions_in(self._log, "_log")):
+            key = f"{self._log.prefix}/_log/{version_name(version)}"
+            windows = {window for window in self._windows if version < stones[window].version}
+            if windows and (blank := self._redacted(key, windows)) is not None:
+                storage.put(key, blank, durable=True)
+        for window in self._windows:
+            for path in self._segments(window, stones[window].version):
+                remove_durably(storage, path)
+            storage.sync(f"{self._log.prefix}/{window}")
+        storage.sync(self._log.prefix)
+
+    def _redacted(self, key: str, windows: set[str]) -> bytes | None:
+        try:
+            return redact(fetch_record(self._log.storage, key), windows, key)
+        except NotFound:
+            return None
+
+
+def remove_durably(storage: Storage, prefix: str) -> None:
+    """Remove every object below a prefix, so that none is back after a power cut."""
+    listing = storage.list(prefix)
+    for name in sorted(listing.objects, key=lambda name: (name not in ("zarr.json", "_index"), name)):
+        storage.delete(f"{prefix}/{name}")
+    for name in listing.prefixes:
+        remove_durably(storage, f"{prefix}/{name}")
+    storage.sync(prefix)

@@ -1,0 +1,1 @@
+"""One immutable Zarr group of a window: written, indexed, planned, decoded and proved."""

@@ -1,0 +1,201 @@
+"""Reads rows: plans from the indexes which chunks to touch, and decodes these into one preallocated result on all processors."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import msgspec
+import numpy as np
+
+from arraystore.errors import InvalidInput, Problem
+from arraystore.frames.rows import Rows
+from arraystore.pool import run_small_jobs
+from arraystore.segments.assembly import Source, assemble, decode_chunks, read_array
+from arraystore.segments.index import ZoneIndex, load_index
+from arraystore.segments.plan import (
+    NOTHING,
+    Cluster,
+    Matches,
+    Part,
+    Runs,
+    Selection,
+    arrange,
+    chunks_met,
+    intersect_runs,
+    join_runs,
+    match_chunks,
+    match_labels,
+    match_times,
+    may_match,
+    possible_rows,
+    run,
+    runs_of,
+    runs_where,
+    wanted_codes,
+)
+from arraystore.storage.base import Storage
+from layouts.schema import Schema
+
+__all__ = ["Part", "Selection", "read"]
+
+EVERYTHING = Selection()
+
+type Test = Callable[[Source, np.ndarray], np.ndarray]  # which of a source's values in one column pass
+
+
+def read(
+    storage: Storage,
+    parts: Sequence[Part],
+    schema: Schema,
+    selection: Selection = EVERYTHING,
+    columns: Iterable[str] | None = None,
+    threads: int | None = None,
+) -> Rows:
+    """The selected rows of a window's parts, which are given by order key, as rows of `schema` with these columns (None: all).
+
+    The parts may have older forms of the schema. Works on `threads` threads (None: one per processor). Raises `Corrupt`,
+    naming object and chunk, if a byte that was needed isn't the one that was written.
+    """
+    names = {schema.column(name).name for name in (schema.names if columns is None else columns)}
+    clock = schema.axis if selection.clock is None else selection.clock
+    if clock not in schema.clocks:
+        problem = Problem(f"clock {clock!r}", f"schema {schema.name!r} has no such clock; there are {', '.join(schema.clocks)}")
+        raise InvalidInput(problem)
+    if selection.by_clock:
+        parts = [part for part in parts if may_match(part.entry, clock, selection)]
+    sources = open_sources(storage, parts)
+    clusters = arrange([part.entry for part in parts], schema)
+    if selection.labels is not None:
+        _leave_out_chunks(sources, *selection.labels)
+    if selection.by_clock:
+        _match_clock(storage, sources, clock, selection, threads)
+    if selection.labels is not None:
+        _match_labels(storage, sources, *selection.labels, threads)
+    if selection.rows is not None:
+        _pick(storage, sources, clusters, schema, selection.rows, threads)
+    clusters = [cluster for cluster in clusters if any(sources[number].runs.count for number in cluster.parts)]
+    merging = any(cluster.merge for cluster in clusters)
+    wanted = _narrowed(schema, names | {schema.axis} if merging else names)
+    rows = assemble(storage, [sources[number] for cluster in clusters for number in cluster.parts], wanted, threads)
+    if merging and (order := _merge_order(rows.arrays[schema.axis], clusters, sources)) is not None:
+        rows = rows.take(order)
+    return rows.project(names)
+
+
+def _narrowed(schema: Schema, names: set[str]) -> Schema:
+    return msgspec.structs.replace(schema, columns=tuple(column for column in schema.columns if column.name in names))
+
+
+def open_sources(storage: Storage, parts: Sequence[Part]) -> list[Source]:
+    """All parts with all their rows, and with their indexes."""
+    indexes: list[ZoneIndex | None] = [None] * len(parts)
+
+    def load(number: int) -> None:
+        part = parts[number]
+        indexes[number] = load_index(storage, part.prefix, part.entry, part.schema)
+
+    run_small_jobs([partial(load, number) for number, part in enumerate(parts) if part.rows is None])
+    return [Source(part=part, index=index, runs=run(0, part.entry.rows)) for part, index in zip(parts, indexes, strict=True)]
+
+
+def _match_clock(storage: Storage, sources: Sequence[Source], clock: str, selection: Selection, threads: int | None) -> None:
+    """Narrow each source's runs to the rows whose time lies in the range."""
+    matches = [match_chunks(source.index, clock, selection) if source.index else None for source in sources]
+    _narrow(storage, sources, clock, matches, lambda _, times: match_times(times, selection), threads)
+    _drop_nulls(storage, [source for source in sources if f"{clock}_valid" in source.arrays], clock, threads)
+
+
+def _leave_out_chunks(sources: Sequence[Source], column: str, wanted: frozenset[str]) -> None:
+    """Narrow each source's runs to the chunks that can hold a wanted label, which takes no byte."""
+    for source in sources:
+        if source.index is not None:
+            matches = match_labels(source.index, column, wanted)
+            source.runs = possible_rows(matches, source.index.tables[column]) if column in source.arrays else NOTHING
+
+
+def _match_labels(storage: Storage, sources: Sequence[Source], column: str, wanted: frozenset[str], threads: int | None) -> None:
+    """Narrow each source's runs to the rows that have a wanted label."""
+
+    def test(source: Source, codes: np.ndarray) -> np.ndarray:
+        return np.take(wanted_codes(source.labels(column), wanted), codes, mode="wrap")  # code -1 wraps to the last
+
+    matches = [match_labels(source.index, column, wanted) if source.index else None for source in sources]
+    _narrow(storage, sources, column, matches, test, threads)
+
+
+def _narrow(
+    storage: Storage,
+    sources: Sequence[Source],
+    column: str,
+    matches: Sequence[Matches | None],
+    test: Test,
+    threads: int | None,
+) -> None:
+    """Narrow each source's runs to rows whose value of a column passes a test, looking into chunks only where the index can't tell."""
+    doubtful = [_doubtful(source, column, match) for source, match in zip(sources, matches, strict=True)]
+    wanted = [(source, column, chunk) for source, chunks in zip(sources, doubtful, strict=True) for chunk in chunks]
+    decode_chunks(storage, wanted, threads)
+    for source, match, chunks in zip(sources, matches, doubtful, strict=True):
+        if column not in source.arrays:
+            source.runs = NOTHING
+        elif match is None:
+            source.runs = intersect_runs(source.runs, runs_where(test(source, source.rows.arrays[column])))
+        else:
+            pieces = (_look_into(source, column, chunk, test) for chunk in chunks)
+            source.runs = intersect_runs(source.runs, join_runs([match.whole, *pieces]))
+
+
+def _doubtful(source: Source, column: str, match: Matches | None) -> list[int]:
+    if source.index is None or match is None or not len(match.doubtful):
+        return []
+    return chunks_met(match.doubtful, source.runs, source.index.tables[column].entry.chunk)
+
+
+def _look_into(source: Source, column: str, chunk: int, test: Test) -> Runs:
+    assert source.index is not None
+    first = chunk * source.index.tables[column].entry.chunk
+    return runs_where(test(source, source.decoded[column, chunk]), first)
+
+
+def _drop_nulls(storage: Storage, sources: Sequence[Source], clock: str, threads: int | None) -> None:
+    """Leave out the rows whose time is null."""
+    column = f"{clock}_valid"
+    for source in sources:
+        valid = read_array(storage, source, column, threads)
+        source.runs = runs_of(source.runs.positions()[valid])
+
+
+def _pick(
+    storage: Storage, sources: Sequence[Source], clusters: Sequence[Cluster], schema: Schema, rows: tuple[int, int], threads: int | None
+) -> None:
+    """Narrow each source's runs to rows from `rows[0]` to `rows[1]` in reading order."""
+    done = 0
+    for cluster in clusters:
+        members = [sources[number] for number in cluster.parts]
+        total = sum(source.part.entry.rows for source in members)
+        low, high = (min(max(bound - done, 0), total) for bound in rows)
+        done += total
+        if low == 0 and high == total:
+            continue
+        if low >= high or len(members) == 1:
+            for source in members:
+                source.runs = run(low, high)
+            continue
+        axis = assemble(storage, members, _narrowed(schema, {schema.axis}), threads).arrays[schema.axis]
+        chosen = np.sort(np.argsort(axis, kind="stable")[low:high])
+        for source in members:
+            own = np.searchsorted(chosen, source.part.entry.rows)
+            source.runs = runs_of(chosen[:own])
+            chosen = chosen[own:] - source.part.entry.rows
+
+
+def _merge_order(axis: np.ndarray, clusters: Sequence[Cluster], sources: Sequence[Source]) -> np.ndarray | None:
+    """Where each row of the result comes from, when rows of clusters are sorted by time; None if all are in order already."""
+    order = None
+    stop = 0
+    for cluster in clusters:
+        start, stop = stop, stop + sum(sources[number].runs.count for number in cluster.parts)
+        times = axis[start:stop]
+        if cluster.merge and bool((times[1:] < times[:-1]).any()):
+            order = np.arange(len(axis)) if order is None else order
+            order[start:stop] = start + np.argsort(times, kind="stable")
+    return order

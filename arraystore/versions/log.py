@@ -1,0 +1,208 @@
+"""The one place where a new version becomes the current one (FORMAT.md sections 6 and 8)."""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+
+import msgspec
+
+from arraystore.errors import (
+    AlreadyExists,
+    ArrayStoreError,
+    CommitUnknown,
+    Conflict,
+    Corrupt,
+    NotFound,
+    PlanExpired,
+    StorageError,
+)
+from arraystore.storage.base import Batch, Storage
+from arraystore.versions import checkpoint
+from arraystore.versions.commit import Commit
+from arraystore.versions.draft import Draft, as_read
+from arraystore.versions.floors import Floor, save_floor
+from arraystore.versions.fold import below_floor, fold
+from arraystore.versions.history import History
+from arraystore.versions.notices import Notices
+from arraystore.versions.record import encode_record
+from arraystore.versions.state import State
+
+HINT_EVERY = 16
+ATTEMPTS = 1000
+
+
+class Log(History):
+    """A dataset's commits under `prefix`. Safe to share between threads; each call sees a whole version.
+
+    Parameters
+    ----------
+    storage, prefix, storage_class
+        As for `History`.
+    notices
+        Who is told of commits before they appear.
+    """
+
+    def __init__(self, storage: Storage, prefix: str, storage_class: str | None = None, notices: Notices | None = None) -> None:
+        super().__init__(storage, prefix, storage_class)
+        self._notices = notices
+
+    def publish_floor(
+        self, version: int, *, kept: Mapping[int, str] | None = None, time: int = 0, role: str = "", reason: str = ""
+    ) -> Floor:
+        """Make it known, durably, that versions up to that of a checkpoint may be removed from now on; never lowers it.
+
+        `kept` has, per version that stays readable all the same, the digest of its checkpoint, which is there. What was kept before
+        stays kept.
+        """
+        present = self.floor_record()
+        if version <= present.floor:
+            return present
+        base = checkpoint.load_checkpoint(self.storage, self.prefix, version, None)
+        assert base.checkpoint is not None
+        mark = present.mark if present.mark is not None and present.mark.floor > version else None
+        floor = Floor(
+            floor=version,
+            digest=base.checkpoint[1],
+            time=time,
+            role=role,
+            reason=reason,
+            kept=tuple(sorted({**present.checkpoints, **(kept or {})}.items())),
+            mark=mark,
+        )
+        save_floor(self.storage, self.prefix, floor)
+        return floor
+
+    def publish(self, decide: Callable[[State], Draft | None], *, locked: bool = False) -> State:
+        """Make what `decide` drafts on the newest state the next version; returns the state after it, durable.
+
+        A lost race reloads and decides again; `decide` raises when its plan no longer holds, and returns None
+        when there is nothing to do (the state it saw is then made durable and returned). `locked` says that the
+        caller holds `self.lock()`.
+        """
+        if not locked:
+            with self.lock():
+                return self.publish(decide, locked=True)
+        for _ in range(ATTEMPTS):
+            state = self._head_or_birth()
+            draft = decide(state)
+            self._make_durable(state)
+            if draft is None:
+                if self.floor() <= state.version:
+                    return state
+                self._known = None  # slept below the floor: what it saw isn't the newest
+                continue
+            after = self._try(state, draft)
+            if after is not None:
+                return self._afterwards(self._remember(after))
+        msg = f"{self.prefix}: lost {ATTEMPTS} races for the next version in a row; try again"
+        raise Conflict(msg)
+
+    @contextmanager
+    def batch(self, base_version: int) -> Iterator[Batch]:
+        """A batch of the storage, for segments that were planned on a version.
+
+        `PlanExpired` if it fails and a floor came meanwhile: what was written may have been removed under its writer, as garbage.
+        """
+        try:
+            with self.storage.batch() as batch:
+                yield batch
+        except (StorageError, NotFound) as error:
+            if not self.has_expired(base_version):
+                raise
+            msg = f"{self.prefix}: what was planned on version {base_version} fell below a floor while it was written; write it again"
+            raise PlanExpired(msg) from error
+
+    def has_expired(self, base_version: int) -> bool:
+        """Whether a floor came that what was planned on a version lies below, as far as that can be told."""
+        try:
+            return base_version < self.head().segment_floor
+        except (ArrayStoreError, OSError):
+            return False
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Queue behind other local writers of this dataset; correctness never depends on it."""
+        return self.storage.lock(f"{self.prefix}/_log/lock")
+
+    def _head_or_birth(self) -> State:
+        try:
+            return self._remember(self._newest(publishing=True))
+        except NotFound:
+            return self._birth()
+
+    def _try(self, state: State, draft: Draft) -> State | None:
+        """Create the next version; the state after it, or None when another writer was first."""
+        expired = below_floor(draft.commit, state.segment_floor)
+        if expired:
+            msg = f"{self.prefix}: segments {expired} were planned below the floor {state.segment_floor}; write them again"
+            raise PlanExpired(msg)
+        commit, header = as_read(
+            msgspec.structs.replace(
+                draft.commit,
+                version=state.version + 1,
+                dataset=draft.commit.dataset or state.dataset,
+                id=secrets.token_hex(16),
+                previous=state.digest,
+                running_time=max(draft.commit.time, state.running_time),
+                checkpoint=state.checkpoint,
+            )
+        )
+        data, digest = encode_record("commit", msgspec.Raw(header), list(draft.pieces))
+        key = self._key(commit.version)
+        after = fold(state, commit, digest, len(data), key)
+        if self._notices is not None:
+            self._notices.before(self.prefix, commit)
+        is_ours = self._create(key, data, commit)
+        is_void = is_ours and self._is_void(commit.version)
+        self._announce(commit, after if is_ours and not is_void else None)
+        if is_void:
+            self._known = None  # A suspended writer woke up below the floor.
+        if is_void or not is_ours:
+            return None
+        self._durable = commit.version
+        return after
+
+    def _announce(self, commit: Commit, after: State | None) -> None:
+        """Tell the others of a version that was just created, and stays, whatever comes of that; or that it wasn't, or is void."""
+        try:
+            if self._notices is not None:
+                self._notices.after(self.prefix, commit, after)
+        except (Corrupt, StorageError) as error:
+            msg = f"{self._key(commit.version)}: was written, but it isn't marked in the journal ({error}), so others may not notice it yet"
+            raise CommitUnknown(msg) from error
+
+    def _is_void(self, version: int) -> bool:
+        """Whether a version that was just created lies at or below the floor."""
+        try:
+            return version <= self.floor()
+        except (Corrupt, StorageError) as error:
+            msg = f"{self._key(version)}: was written, but whether it counts can't be told ({error}); read the log before repeating it"
+            raise CommitUnknown(msg) from error
+
+    def _create(self, key: str, data: bytes, commit: Commit) -> bool:
+        """Whether the version is ours. Never unsure without saying so."""
+        try:
+            self.storage.create(key, data)
+        except (AlreadyExists, StorageError) as error:
+            try:
+                found = self.record(commit.version)[0]
+            except NotFound:
+                if isinstance(error, StorageError):
+                    raise error from None
+                return False
+            except (Corrupt, StorageError) as unreadable:
+                msg = f"{key}: can't tell whether version {commit.version} is this commit ({error}); read the log before repeating it"
+                raise CommitUnknown(msg) from unreadable
+            # An object store's own retry may report a conflict with the caller's own write.
+            return found.id == commit.id
+        return True
+
+    def _afterwards(self, state: State) -> State:
+        """Hint and checkpoint: what may fail without harm, since the commit is durable and readers never rely on either."""
+        with suppress(ArrayStoreError):
+            if state.version % HINT_EVERY == 0:
+                self.storage.put(f"{self.prefix}/_log/latest", str(state.version).encode(), durable=False)
+            if checkpoint.is_due(state):
+                pointer = checkpoint.write_checkpoint(self.storage, self.prefix, state)
+                state = checkpoint.load_checkpoint(self.storage, self.prefix, *pointer)
+                self._remember(state)
+        return state
