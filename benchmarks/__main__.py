@@ -1,25 +1,43 @@
 """`uv run python -m benchmarks [CASE…] [--scale small|full] [--json FILE]`."""
 
-import json
-from dataclasses import asdict
+import inspect
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks import append, checksums, discovery, growth, ingest, peers, recorder, size
+from benchmarks import (
+    append,
+    checksums,
+    cold,
+    columns,
+    discovery,
+    growth,
+    ingest,
+    peers,
+    plots,
+    recorder,
+    scan,
+    size,
+    slicing,
+)
+from benchmarks.absent import absent
+from benchmarks.frame import Setting
+from benchmarks.report import as_json, print_table, write_readme
 
 CASES: dict[str, Any] = {
     "append": append,
     "checksums": checksums,
+    "cold": cold,
+    "columns": columns,
     "discovery": discovery,
     "growth": growth,
     "ingest": ingest,
     "peers": peers,
     "recorder": recorder,
+    "scan": scan,
     "size": size,
+    "slice": slicing,
 }
 
 
@@ -27,27 +45,49 @@ CASES: dict[str, Any] = {
 @click.argument("cases", nargs=-1, type=click.Choice(sorted(CASES)))
 @click.option("--scale", type=click.Choice(["small", "full"]), default="full", show_default=True)
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures there, too.")
+@click.option(
+    "--cache", type=click.Path(path_type=Path, file_okay=False), help="Where tables are built, once; name a folder on the disk to measure."
+)
+@click.option("--rounds", type=click.IntRange(min=1), help="Turns of each contestant, where the case takes turns over tables.")
+@click.option("--rows", type=click.IntRange(min=1_000), help="Rows of synthetic tables, instead of the scale's.")
+@click.option("--only", multiple=True, help="Contestants whose name has this in it, beside ours; may be given again.")
+@click.option("--plots", "pictures", type=click.Path(path_type=Path, file_okay=False), help="Draw a picture a case there.")
+@click.option("--readme", is_flag=True, help="Put the tables into benchmarks/README.md, and pictures beside it.")
 @click.option("--seconds", type=click.FloatRange(min=1), help="How long `recorder` records; 300 by default, 3600 for the hour.")
 @click.option("--power-cut", is_flag=True, help="Have `peers` cut the power of a loop-mounted ext4, too: needs Linux and root.")
-def main(cases: tuple[str, ...], scale: str, path: Path | None, seconds: float | None, power_cut: bool) -> None:
+def main(
+    *,
+    cases: tuple[str, ...],
+    scale: str,
+    path: Path | None,
+    cache: Path | None,
+    rounds: int | None,
+    rows: int | None,
+    only: tuple[str, ...],
+    pictures: Path | None,
+    readme: bool,
+    seconds: float | None,
+    power_cut: bool,
+) -> None:
     """Run the cases (all by default) and print one table each."""
     options: dict[str, dict[str, Any]] = {"recorder": {"seconds": seconds}, "peers": {"power_cut": power_cut}}
-    results: dict[str, list[dict[str, Any]]] = {}
+    small = scale == "small"
+    setting = Setting(small=small, cache=cache, rounds=rounds, rows=rows, only=only)
+    if missing := absent():
+        print(f"Not installed, and left out: {', '.join(missing)}.")
+    results: dict[str, list[Any]] = {}
     for name in cases or sorted(CASES):
-        measured = CASES[name].run(small=scale == "small", **options.get(name, {}))
-        results[name] = [asdict(each) | {"ratio": each.ratio} for each in measured]
-        _print(CASES[name], measured)
-    if path is not None:
-        path.write_text(json.dumps(results, indent=1) + "\n")
-
-
-def _print(case: Any, measured: list[Any]) -> None:
-    table = Table("data", "contestant", title=case.__doc__, title_justify="left")
-    for heading in case.COLUMNS:
-        table.add_column(heading, justify="right")
-    for each in measured:
-        table.add_row(each.data, each.contestant, *(cell(each) for cell in case.COLUMNS.values()))
-    Console().print(table)
+        run = CASES[name].run
+        more = {"setting": setting} if "setting" in inspect.signature(run).parameters else {}
+        results[name] = run(small=small, **more, **options.get(name, {}))
+        print_table(CASES[name], results[name])
+        if path is not None:
+            path.write_text(as_json(results))
+    if readme and pictures is None:
+        pictures = Path(__file__).parent / "pictures"
+    drawn = [] if pictures is None else plots.draw(results, pictures)
+    if readme:
+        write_readme(results, CASES, drawn)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""The cases about tables run, tiny, with what is installed; a contestant that gives back other values is refused."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import columns, frame, scan, slicing, synthetic
+from benchmarks.__main__ import CASES, main
+from benchmarks.cold import answer
+from benchmarks.frame import Goal, Setting, build, enter, take_turns
+from benchmarks.report import mark_of, write_readme
+from benchmarks.tables.base import EVERYTHING, Data, Query, WrongValues, check
+from benchmarks.tables.ours import Dataset
+
+ROWS = 4_000
+FEW = ("tuned, PyArrow", "Zarr fused", "np.load")
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory):
+    return Setting(small=True, cache=tmp_path_factory.mktemp("built"), rounds=2, rows=ROWS)
+
+
+@pytest.mark.parametrize("make", [synthetic.trades, synthetic.quotes, synthetic.books])
+def test_every_way_that_is_installed_gives_back_what_it_was_given(make, setting):
+    data = make(ROWS)
+    time = data.columns["time"]
+    part = Query(columns=("time", "bid_price" if "bid_price" in data.columns else "price"), start=int(time[700]), stop=int(time[1900]))
+    entrants = enter(data, setting, queries=(EVERYTHING, part))
+    assert {"arraystore", "np.load", "HDF5 gzip, h5py", "our bytes, Zarr fused pipeline"} <= {each.way.name for each in entrants}
+    assert all(each.bytes > 0 for each in entrants)
+
+
+def test_synthetic_data_are_those_of_the_seed_and_like_a_market():
+    once, again = synthetic.quotes(ROWS), synthetic.quotes(ROWS)
+    assert all(np.array_equal(once.columns[name], again.columns[name]) for name in once.columns)
+    assert len(once.columns) == 12
+    assert (np.diff(once.columns["time"]) >= 0).all()
+    assert (once.columns["ask_price"] > once.columns["bid_price"]).all()
+    assert once.columns["time"][-1] < synthetic.START + synthetic.DAY
+
+
+@pytest.mark.parametrize("case", [scan, columns])
+def test_a_scan_tells_its_goals_beside_the_limit_of_the_same_run(case, setting):
+    figures = case.run(setting=replace(setting, only=FEW))
+    mine = [each for each in figures if each.contestant == "arraystore"]
+    assert mine
+    for each in mine:
+        assert {"of the limit, reused memory", "times the best peer", "times the best Parquet reader"} <= {goal.what for goal in each.goals}
+        assert each.ratio == 1
+        assert {other.group for other in figures if other.data == each.data} >= {"limit", "limit-fresh", "memcpy"}
+
+
+def test_slices_are_those_of_five_and_of_twelve_columns(setting):
+    figures = slicing.run(setting=replace(setting, only=FEW))
+    assert {each.data.split(", ")[-1] for each in figures} == {"5 columns", "12 columns"}
+    assert all(each.p99 >= each.milliseconds for each in figures)
+
+
+def wrong(change):
+    """A way that is ours, but for what it does to the values it gives back."""
+    (ours,) = [way for way in frame.all_ways() if way.name == "arraystore"]
+
+    class Wrong(Dataset):
+        def arrays(self, result):
+            return change({name: values.copy() for name, values in super().arrays(result).items()})
+
+    return replace(ours, name="wrong", open=Wrong)
+
+
+def flip(arrays):
+    arrays["price"].view(np.uint64)[17] ^= 1
+    return arrays
+
+
+def drop(arrays):
+    return {name: values[:-1] for name, values in arrays.items()}
+
+
+def narrow(arrays):
+    return arrays | {"price": arrays["price"].astype(np.float32)}
+
+
+def lose(arrays):
+    del arrays["price"]
+    return arrays
+
+
+@pytest.mark.parametrize(("change", "told"), [(flip, r"price\[17\]"), (drop, "3999"), (narrow, "float32"), (lose, "no columns")])
+def test_a_contestant_that_returns_wrong_values_is_refused(change, told, setting):
+    with pytest.raises(WrongValues, match=told):
+        enter(synthetic.trades(ROWS), setting, [wrong(change)])
+
+
+def test_signs_of_zeros_and_nans_are_compared_bit_for_bit():
+    with pytest.raises(WrongValues):
+        check("zeros", {"x": np.array([0.0])}, {"x": np.array([-0.0])})
+    check("NaNs", {"x": np.array([np.nan])}, {"x": np.array([np.nan])})
+
+
+def test_contestants_take_turns_and_slow_ones_are_left_out():
+    called: list[str] = []
+    taken = take_turns({name: lambda name=name: called.append(name) for name in "abc"}, 4)
+    assert sorted(called[:3]) == sorted(called[3:6]) == ["a", "b", "c"]
+    assert all(len(samples.wall) == len(samples.cpu) == 4 for samples in taken.values())
+    slow = take_turns({"slow": lambda: sum(range(20_000))}, 9, budget_seconds=0, least=2)
+    assert len(slow["slow"].wall) == 2
+
+
+def test_what_is_built_is_built_once_and_again_for_other_data(setting, tmp_path):
+    (way,) = [way for way in frame.all_ways() if way.name == "np.load"]
+    data = synthetic.trades(1_000)
+    first = build(way, data, tmp_path)
+    stamp = (first / "price.npy").stat().st_mtime_ns
+    assert build(way, data, tmp_path) == first
+    assert (first / "price.npy").stat().st_mtime_ns == stamp
+    other = Data(name=data.name, columns=data.columns | {"price": data.columns["price"] + 1})
+    assert build(way, other, tmp_path) != first
+
+
+def test_a_cold_read_is_answered_by_a_process_of_its_own(setting, capsys, monkeypatch):
+    place = build(next(way for way in frame.all_ways() if way.name == "arraystore"), synthetic.trades(ROWS), setting.folder)
+    monkeypatch.setattr("sys.stdin.readline", lambda: "go\n", raising=False)
+    answer("arraystore", place)
+    loaded, figures = capsys.readouterr().out.splitlines()
+    assert loaded == "loaded"
+    assert all(each >= 0 for each in json.loads(figures))
+
+
+def test_json_has_the_machine_and_whether_goals_are_met(setting, tmp_path):
+    more = ["--cache", str(setting.folder), "--rows", str(ROWS), "--rounds", "1", *(f"--only={name}" for name in FEW)]
+    done = CliRunner().invoke(main, ["columns", "--json", str(tmp_path / "told.json"), *more], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    told = json.loads((tmp_path / "told.json").read_text())
+    assert told["machine"]["processors"] >= 1
+    (mine,) = [each for each in told["columns"] if each["contestant"] == "arraystore"]
+    assert all(goal["met"] in (True, False) for goal in mine["goals"])
+
+
+def test_tables_go_between_their_marks_on_a_page(setting, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{mark_of('columns')}\nold\n<!-- end columns -->\nafter\n")
+    write_readme({"columns": columns.run(setting=replace(setting, only=FEW))}, CASES, page=page)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "| **arraystore** |" in text
+
+
+def test_a_goal_says_whether_it_is_met():
+    assert "NOT MET" in str(Goal(what="times", wanted=2, found=1.99))
+    assert str(Goal(what="times", wanted=2, found=2.0, beside="Parquet")).endswith("(Parquet), met")
