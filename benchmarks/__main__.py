@@ -8,18 +8,22 @@ import click
 
 from benchmarks import (
     append,
+    book,
     checksums,
     cold,
     columns,
     discovery,
     growth,
+    history,
     ingest,
     peers,
     plots,
+    raw,
     recorder,
     scan,
     size,
     slicing,
+    write,
 )
 from benchmarks.absent import absent
 from benchmarks.frame import Setting
@@ -27,17 +31,21 @@ from benchmarks.report import as_json, print_table, write_readme
 
 CASES: dict[str, Any] = {
     "append": append,
+    "book": book,
     "checksums": checksums,
     "cold": cold,
     "columns": columns,
     "discovery": discovery,
     "growth": growth,
     "ingest": ingest,
+    "open_history": history,
     "peers": peers,
+    "raw": raw,
     "recorder": recorder,
     "scan": scan,
     "size": size,
     "slice": slicing,
+    "write": write,
 }
 
 

@@ -189,11 +189,16 @@ class Samples:
 
 
 def take_turns(
-    calls: Mapping[str, Callable[[], object]], rounds: int, *, budget_seconds: float = 30.0, least: int = 3
+    calls: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    budget_seconds: float = 30.0,
+    least: int = 3,
+    after: Callable[[], object] = lambda: None,
 ) -> dict[str, Samples]:
     """Time each call by turns in changing order; one that has used up its budget is left out after `least` rounds.
 
-    What a call returns is dropped after the clock has stopped.
+    What a call returns is dropped after the clock has stopped, and `after` tidies up.
     """
     random = np.random.default_rng(5)
     names = list(calls)
@@ -208,6 +213,7 @@ def take_turns(
             taken[name].wall.append((time.perf_counter() - begun) * 1e3)
             taken[name].cpu.append((time.process_time() - worked) * 1e3)
             del result
+            after()
     return taken
 
 

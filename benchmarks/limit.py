@@ -1,6 +1,7 @@
 """What no reader or writer of these bytes can beat: the codecs alone, on as many threads, between warm memory; and `memcpy`."""
 
 import os
+import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +20,14 @@ THREADS = os.cpu_count() or 1
 
 
 class Stored(NamedTuple):
-    """A chunk's stored bytes, in memory, and which elements of which array they are."""
+    """A chunk's stored bytes, in memory, and which elements of which array they are; it holds `padded` of them, as Zarr pads the last."""
 
     array: str
     codec: str
     stored: bytes
     first: int
     elements: int
+    padded: int
 
 
 def stored_chunks(dataset: Any, columns: Sequence[str] | None = None) -> tuple[list[Stored], dict[str, tuple[tuple[int, ...], str]]]:
@@ -46,7 +48,8 @@ def stored_chunks(dataset: Any, columns: Sequence[str] | None = None) -> tuple[l
                     start, size = int(table.offset[chunk]), int(table.length[chunk])
                     first = chunk * table.entry.chunk
                     count = min(table.entry.chunk, table.elements - first)
-                    chunks.append(Stored(name, table.entry.codec, bytes(content[start : start + size]), base + first, count))
+                    stored = bytes(content[start : start + size])
+                    chunks.append(Stored(name, table.entry.codec, stored, base + first, count, table.entry.chunk))
             lengths[name] = (base + table.elements, table.entry.shape[1:], table.entry.dtype)
     return chunks, {name: ((length, *inner), dtype) for name, (length, inner, dtype) in lengths.items()}
 
@@ -103,7 +106,13 @@ class Limit:
 
         def decode(chunk: Stored) -> None:
             assert value(chunk.stored) == RESIDUE
-            decoders[chunk.codec](chunk.stored, arrays[chunk.array][chunk.first : chunk.first + chunk.elements].reshape(-1))
+            out = arrays[chunk.array][chunk.first : chunk.first + chunk.elements]
+            if chunk.elements == chunk.padded:
+                decoders[chunk.codec](chunk.stored, out.reshape(-1))
+            else:
+                whole = np.empty((chunk.padded, *out.shape[1:]), out.dtype)
+                decoders[chunk.codec](chunk.stored, whole.reshape(-1))
+                out[...] = whole[: chunk.elements]
 
         self._share(deque(self._chunks), decode)
         return arrays
@@ -152,6 +161,11 @@ class WriteLimit:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         os.fsync(fd)  # noqa: TID251 - measured beside ours
         os.close(fd)
+
+    def forget(self) -> None:
+        """Remove what was written."""
+        for folder in self._place.iterdir():
+            shutil.rmtree(folder)
 
     def _synced(self, path: Path, size: int) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

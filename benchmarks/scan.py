@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable
 
 from benchmarks import frame, synthetic
-from benchmarks.data import xauusd
 from benchmarks.frame import Entrant, Figure, Goal, Setting, ahead, enter, judged, take_turns
 from benchmarks.limit import Limit
+from benchmarks.size import gold
 from benchmarks.tables.base import EVERYTHING, Data, Query, check
 from benchmarks.tables.ours import Dataset
 
@@ -26,13 +26,7 @@ def data_sets(setting: Setting) -> Iterable[Data]:
     rows = setting.count(10_000_000, 300_000)
     yield synthetic.trades(rows)
     yield synthetic.quotes(rows)
-    yield gold(setting)
-
-
-def gold(setting: Setting) -> Data:
-    """The recorded XAUUSD quotes: a time and two prices."""
-    recorded = xauusd(1 if setting.small else None)
-    return Data(name=recorded.name, columns={"time": recorded.time, "bid_price": recorded.bid, "ask_price": recorded.ask})
+    yield gold(small=setting.small)
 
 
 def scanned(data: Data, setting: Setting, query: Query = EVERYTHING) -> list[Figure]:

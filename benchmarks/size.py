@@ -1,22 +1,24 @@
-"""`size`: what a data set takes on disk, metadata and all, beside the decoded arrays and Parquet. Isolates layout and codecs."""
+"""`size`: what a data set takes on disk, metadata and all, beside the decoded arrays and peers. Isolates layout and codecs."""
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 import arraystore
 from arraystore.demo.captures import inspect_captures
 from arraystore.demo.recording import record
-from benchmarks.data import Quotes, captures, xauusd
+from benchmarks import synthetic
+from benchmarks.data import captures, xauusd
+from benchmarks.frame import Goal, Setting, all_ways, enter
+from benchmarks.tables.base import Data, Way, tree_bytes
+from benchmarks.tables.ours import Dataset, write
 
 COLUMNS = {
     "rows": lambda size: f"{size.rows:,}",
     "bytes": lambda size: f"{size.bytes:,}",
     "times smaller": lambda size: f"{size.ratio:.2f}",
+    "goals": lambda size: "\n".join(map(str, size.goals)),
 }
 
 
@@ -29,6 +31,7 @@ class Size:
     rows: int
     bytes: int
     decoded: int
+    goals: tuple[Goal, ...] = field(default=())
 
     @property
     def ratio(self) -> float:
@@ -36,34 +39,65 @@ class Size:
         return self.decoded / self.bytes
 
 
-def run(*, small: bool) -> list[Size]:
+def run(*, small: bool = False, setting: Setting | None = None) -> list[Size]:
     """Every contestant on every data set; values are compared before sizes are told."""
     with tempfile.TemporaryDirectory() as folder:
-        sizes = _quotes(xauusd(1 if small else None), Path(folder))
-        for capture in captures()[: 1 if small else None]:
-            sizes += _capture(capture, Path(folder))
+        setting = setting or Setting(small=small, cache=Path(folder))
+        sizes = recorded(setting, Path(folder))
+        for data in _made(setting):
+            sizes += _table(data, setting)
     return sizes
 
 
-def _quotes(quotes: Quotes, folder: Path) -> list[Size]:
-    decoded = quotes.time.nbytes + quotes.bid.nbytes + quotes.ask.nbytes
-    columns = {"time": quotes.time, "bid_price": quotes.bid, "ask_price": quotes.ask}
-    sizes = [Size(data=quotes.name, contestant="decoded arrays", rows=len(quotes.time), bytes=decoded, decoded=decoded)]
-    for profile in ("dense", "portable"):
-        store = arraystore.open_store(folder / f"quotes-{profile}", role="data-quality", create=True)
-        dataset = store.canonical.create(("vendor", "quotes", "X"), arraystore.SCHEMAS["quotes"](clock="exchange"), profile=profile)
-        dataset.append({**columns, "flags": np.zeros(len(quotes.time), np.uint8)}, completeness="complete")
-        frame = dataset.read()
-        assert all(np.asarray(frame[name]).view(values.dtype).tobytes() == values.tobytes() for name, values in columns.items())
-        total = tree_bytes(folder / f"quotes-{profile}" / "canonical")
-        sizes.append(Size(data=quotes.name, contestant=f"arraystore {profile}", rows=len(quotes.time), bytes=total, decoded=decoded))
-    for codec in ("snappy", "zstd"):
-        path = folder / f"quotes-{codec}.parquet"
-        pq.write_table(pa.table({**columns, "flags": np.zeros(len(quotes.time), np.uint8)}), path, compression=codec)
-        sizes.append(
-            Size(data=quotes.name, contestant=f"Parquet {codec}", rows=len(quotes.time), bytes=path.stat().st_size, decoded=decoded)
-        )
+def recorded(setting: Setting, folder: Path) -> list[Size]:
+    """XAUUSD quotes, and captures."""
+    sizes = _table(gold(small=setting.small), setting)
+    for capture in captures()[: 1 if setting.small else None]:
+        sizes += _capture(capture, folder)
     return sizes
+
+
+def gold(*, small: bool) -> Data:
+    """The recorded XAUUSD quotes: a time and two prices."""
+    recorded = xauusd(1 if small else None)
+    return Data(name=recorded.name, columns={"time": recorded.time, "bid_price": recorded.bid, "ask_price": recorded.ask})
+
+
+def _made(setting: Setting) -> Iterable[Data]:
+    yield synthetic.trades(setting.count(10_000_000, 20_000))
+    yield synthetic.quotes(setting.count(10_000_000, 20_000))
+    yield synthetic.books(setting.count(1_000_000, 2_000))
+
+
+def _write_portable(place: Path, data: Data) -> None:
+    write(place, data, profile="portable")
+
+
+def _table(data: Data, setting: Setting) -> list[Size]:
+    portable = Way(
+        name="arraystore portable", kept="arraystore-portable", write=_write_portable, open=Dataset, group="ours", two_dimensional=True
+    )
+    forms: dict[str, Way] = {}
+    for way in [portable, *all_ways()]:
+        forms.setdefault(way.kept, way)
+    told = {"arraystore": "arraystore dense", "parquet-zstd": "Parquet zstd", "numpy": "decoded arrays"}
+    sizes = []
+    for each in enter(data, setting, list(forms.values())):
+        name = told.get(each.way.kept, each.way.name)
+        total = data.decoded if each.way.kept == "numpy" else each.bytes
+        sizes.append(Size(data=data.name, contestant=name, rows=data.rows, bytes=total, decoded=data.decoded))
+    return [
+        replace(each, goals=tuple(_goals(each, sizes))) if each.contestant == "arraystore dense" else each
+        for each in sorted(sizes, key=lambda each: each.bytes)
+    ]
+
+
+def _goals(mine: Size, sizes: list[Size]) -> Iterable[Goal]:
+    others = [each for each in sizes if not each.contestant.startswith("arraystore")]
+    smallest = min(others, key=lambda each: each.bytes)
+    yield Goal(what="times smaller than the smallest other", wanted=1, found=smallest.bytes / mine.bytes, beside=smallest.contestant)
+    for zstd in (each for each in others if each.contestant == "Parquet zstd" and mine.data == "XAUUSD"):
+        yield Goal(what="times smaller than", wanted=2, found=zstd.bytes / mine.bytes, beside="Parquet zstd")
 
 
 def measure_capture(path: Path) -> list[Size]:
@@ -80,8 +114,3 @@ def _capture(path: Path, folder: Path) -> list[Size]:
     text = frame.rows.arrays["payload"].nbytes + 21 * frame.row_count  # a line: 19 digits, a space, the payload, a line feed
     sizes = {"gzip, as captured": path.stat().st_size, "arraystore dense": tree_bytes(root / "raw")}
     return [Size(data=path.stem, contestant=name, rows=frame.row_count, bytes=size, decoded=text) for name, size in sizes.items()]
-
-
-def tree_bytes(folder: Path) -> int:
-    """Bytes of all files below, whatever they are for."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

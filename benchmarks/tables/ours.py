@@ -31,10 +31,14 @@ def schema_of(data: Data) -> arraystore.Schema:
     return arraystore.Schema(name="table", order="arrival", columns=tuple(columns))
 
 
+def new_dataset(place: Path, data: Data, *, profile: str = "dense") -> arraystore.Dataset:
+    """An empty dataset in a new store."""
+    return arraystore.open_store(place, role="data-quality", create=True).canonical.create(KEY, schema_of(data), profile=profile)
+
+
 def write(place: Path, data: Data, *, profile: str = "dense") -> None:
     """One durable append."""
-    store = arraystore.open_store(place, role="data-quality", create=True)
-    store.canonical.create(KEY, schema_of(data), profile=profile).append(data.columns, completeness="complete")
+    new_dataset(place, data, profile=profile).append(data.columns, completeness="complete")
 
 
 class Dataset:

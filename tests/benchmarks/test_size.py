@@ -6,12 +6,16 @@ import pytest
 
 from benchmarks import size
 from benchmarks.data import captures
+from benchmarks.frame import Setting
 
 
 @pytest.fixture(scope="module")
-def sizes(shared_data: Path) -> list[size.Size]:
+def sizes(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[size.Size]:
     assert shared_data.is_dir()
-    return size.run(small=True) + [each for path in captures()[1:] for each in size.measure_capture(path)]
+    setting = Setting(small=True, cache=tmp_path_factory.mktemp("built"), only=("zstd, PyArrow",))
+    return size.recorded(setting, tmp_path_factory.mktemp("recorded")) + [
+        each for path in captures()[1:] for each in size.measure_capture(path)
+    ]
 
 
 def of(sizes: list[size.Size], data: str, contestant: str) -> size.Size:

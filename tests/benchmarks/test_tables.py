@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import columns, frame, scan, slicing, synthetic
+from benchmarks import book, columns, frame, history, raw, scan, size, slicing, synthetic, write
 from benchmarks.__main__ import CASES, main
 from benchmarks.cold import answer
 from benchmarks.frame import Goal, Setting, build, enter, take_turns
@@ -58,6 +58,49 @@ def test_slices_are_those_of_five_and_of_twelve_columns(setting):
     figures = slicing.run(setting=replace(setting, only=FEW))
     assert {each.data.split(", ")[-1] for each in figures} == {"5 columns", "12 columns"}
     assert all(each.p99 >= each.milliseconds for each in figures)
+
+
+def test_books_keep_their_levels(setting):
+    figures = book.run(setting=replace(setting, rows=500, only=FEW))
+    assert {"arraystore", "np.load", "Parquet tuned, PyArrow", "our bytes, Zarr fused pipeline"} <= {each.contestant for each in figures}
+
+
+def test_payloads_come_out_as_they_went_in(setting):
+    figures = raw.run(setting=replace(setting, rows=300))
+    assert {"arraystore", "limit, reused memory", "Parquet zstd, PyArrow", "Parquet zstd, Polars"} <= {each.contestant for each in figures}
+
+
+def test_made_up_messages_take_the_place_of_captures(setting, monkeypatch):
+    monkeypatch.setattr(raw, "captures", list)
+    table = raw.messages(replace(setting, rows=50))
+    assert len(table) == 50
+    with pytest.raises(WrongValues, match="payloads"):
+        raw._check("wrong", table.set_column(1, "payload", table["payload"].take(list(range(49, -1, -1)))), table)
+
+
+def test_writes_are_beside_encoding_and_syncing_the_same_bytes(setting):
+    figures = {each.contestant: each for each in write.run(setting=replace(setting, only=FEW))}
+    assert {
+        "arraystore",
+        "limit: encode, write, sync",
+        "encode alone",
+        "numpy (not synced)",
+        "parquet-tuned (not synced)",
+    } <= figures.keys()
+    assert figures["arraystore"].goals[0].what == "of the limit"
+
+
+def test_a_history_opens_at_its_newest_and_at_an_earlier_version(setting):
+    figures = history.run(setting=setting)
+    assert len({each.data for each in figures if each.contestant == "arraystore"}) == 2
+
+
+def test_sizes_are_of_every_form_and_data_set(setting):
+    sizes = size.run(setting=replace(setting, rows=1_000, only=("zstd", "portable")))
+    assert {each.data.split(",")[0] for each in sizes} >= {"XAUUSD", "trades", "quotes", "books"}
+    for each in sizes:
+        if each.contestant == "arraystore dense" and each.goals:
+            assert {goal.what for goal in each.goals} <= {"times smaller than the smallest other", "times smaller than"}
 
 
 def wrong(change):
