@@ -89,6 +89,10 @@ if TYPE_CHECKING:
     from arraystore.classes.runtable import RunRow, RunTable
     from arraystore.datasets.following import Follower, Update
     from arraystore.ingest.reports import FileReport, IngestReport
+    from arraystore.replays.batch import ReplayBatch, ReplayRecord
+    from arraystore.replays.position import ReplayPosition
+    from arraystore.replays.replay import Replay, replay
+    from arraystore.replays.streams import ReplayStream
     from arraystore.upkeep.copying import Copied
     from arraystore.upkeep.mending import Mended, Restored
     from arraystore.upkeep.repairing import Repaired
@@ -163,6 +167,11 @@ __all__ = [
     "Reconciliation",
     "Recovery",
     "Repaired",
+    "Replay",
+    "ReplayBatch",
+    "ReplayPosition",
+    "ReplayRecord",
+    "ReplayStream",
     "Restored",
     "Retry",
     "Role",
@@ -199,6 +208,7 @@ __all__ = [
     "open_store",
     "parse_time",
     "reconcile",
+    "replay",
     "schema_by_name",
     "shipped_mappings",
     "summarise",
@@ -217,6 +227,10 @@ _LOADED_WHEN_USED = {
         "arraystore.classes.quarantine": ["QuarantineSurface"],
         "arraystore.classes.reconciliation": ["Reconciliation", "reconcile"],
         "arraystore.classes.recovery": ["Recovery"],
+        "arraystore.replays.batch": ["ReplayBatch", "ReplayRecord"],
+        "arraystore.replays.position": ["ReplayPosition"],
+        "arraystore.replays.replay": ["Replay", "replay"],
+        "arraystore.replays.streams": ["ReplayStream"],
         "arraystore.upkeep.repairing": ["Repaired"],
         "arraystore.classes.runs": ["Run"],
         "arraystore.classes.runtable": ["RunRow", "RunTable"],

@@ -95,6 +95,11 @@ def share(jobs: Sequence[Job], workers: int) -> None:
         raise errors[0]
 
 
+def start(job: Job) -> None:
+    """Begin a job in the background; what it raises is its own to tell."""
+    _helpers().submit(job)
+
+
 def map_in_order[T, R](function: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
     """The results of `function` for all items, in order, computed a few items ahead of the consumer.
 
