@@ -108,11 +108,16 @@ class Frame(Mapping[str, Any]):
 
         return polars_from(self.rows)
 
-    def to_xarray(self) -> Any:
-        """An `xarray.Dataset` in memory, with the variables and CF attributes that a segment has on disk, times decoded."""
-        from arraystore.frames.xarrayframe import dataset_from
+    def to_xarray(self, *, by_row: bool = False) -> Any:
+        """An `xarray.Dataset` in memory, with the variables and CF attributes that a segment has on disk, times decoded.
 
-        return dataset_from(self.rows)
+        Text and bytes stay contiguous ragged arrays (`x` and `x_count`), labels codes. With `by_row` these are an object per row, so that
+        selecting rows selects them too, and each column that may be null has its `x_valid`: this is what a lazy Dataset
+        (`DatasetView.to_xarray`) loads.
+        """
+        from arraystore.frames.xarrayframe import dataset_from, rowwise_dataset_from
+
+        return rowwise_dataset_from(self.rows) if by_row else dataset_from(self.rows)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """What Arrow libraries (polars, DuckDB, pandas, pyarrow itself) ask of a table."""

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from arraystore.errors import InvalidInput, Problem
@@ -11,7 +12,7 @@ from arraystore.frames.columns import Decimals, Labels, Ragged, value_of
 from arraystore.frames.given import Given, given_from_objects
 from arraystore.frames.rows import Rows
 from layouts.codecs import CONVENTIONS, TIME_UNITS, column_attributes
-from layouts.schema import LEVEL_DIMENSION, Column, Kind, Schema
+from layouts.schema import LEVEL_DIMENSION, ArraySpec, Column, Kind, Schema
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,6 +40,66 @@ def dataset_from(rows: Rows) -> "xr.Dataset":
                 variables[spec.name] = xr.Variable(spec.dimensions, values, attributes, encoding)
     axis = {rows.schema.axis: variables.pop(rows.schema.axis)} if rows.schema.axis in variables else {}
     return xr.Dataset(variables, coords=axis, attrs={"Conventions": CONVENTIONS})
+
+
+def rowwise_dataset_from(rows: Rows) -> "xr.Dataset":
+    """A Dataset whose every variable has the row dimension, so that a selection of rows selects all of it.
+
+    As `dataset_from`, but text and bytes are a `str` or `bytes` per row, labels the texts that codes stand for, None where null; and
+    every column that may be null has its `x_valid`.
+    """
+    import xarray as xr
+
+    names = [spec.name for spec in rowwise_specs(rows.schema)]
+    variables = {spec.name: rowwise_variable(spec, rows.schema, rowwise_values(rows, spec)) for spec in rowwise_specs(rows.schema)}
+    axis = {name: variables.pop(name) for name in names if name == rows.schema.axis}
+    return xr.Dataset(variables, coords=axis, attrs={"Conventions": CONVENTIONS})
+
+
+def rowwise_specs(schema: Schema) -> tuple[ArraySpec, ...]:
+    """The arrays of a Dataset by row."""
+    return tuple(
+        msgspec.structs.replace(spec, dimensions=(schema.row_dimension, *spec.dimensions[1:]), dtype=_rowwise_dtype(schema, spec))
+        for column in schema.columns
+        for spec in schema.arrays_of(column)
+        if spec.role != "count"
+    )
+
+
+def _rowwise_dtype(schema: Schema, spec: ArraySpec) -> str:
+    column = schema.column(spec.column)
+    if spec.role == "values" and (column.is_ragged or column.kind is Kind.DICTIONARY):
+        return "object"
+    return "datetime64[ns]" if spec.role == "values" and column.kind is Kind.TIME else spec.dtype
+
+
+def rowwise_variable(spec: ArraySpec, schema: Schema, data: Any) -> "xr.Variable":
+    """One of the variables of a Dataset by row, around its data."""
+    import xarray as xr
+
+    column = schema.column(spec.column)
+    attributes = column_attributes(column, role=spec.role)
+    left_out = {"labels"} if column.kind is Kind.DICTIONARY else {"encoding"} if column.kind is Kind.TEXT else set()
+    told = {name: value for name, value in attributes.items() if name not in left_out}
+    decoded = ("units", "calendar") if spec.dtype == "datetime64[ns]" else ()
+    encoding = {name: told.pop(name) for name in decoded}
+    return xr.Variable(spec.dimensions, data, told, encoding, fastpath=True)
+
+
+def rowwise_values(rows: Rows, spec: ArraySpec) -> np.ndarray:
+    """The values of one of the arrays of a Dataset by row."""
+    if spec.role == "valid":
+        valid = rows.validity(spec.column)
+        return np.ones(rows.count, np.bool_) if valid is None else valid
+    match value_of(rows, spec.column):
+        case Ragged() as value:
+            return np.asarray(value, object)
+        case Labels() as value:
+            return np.take(np.array([*value.labels, None], object), value.codes, mode="wrap")  # code −1, a null, wraps to the last
+        case Decimals() as value:
+            return value.mantissa
+        case value:
+            return value
 
 
 def _array(rows: Rows, column: Column, role: str) -> np.ndarray | None:

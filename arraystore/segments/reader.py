@@ -67,7 +67,7 @@ def read(
     if selection.labels is not None:
         _leave_out_chunks(sources, *selection.labels)
     if selection.by_clock:
-        _match_clock(storage, sources, clock, selection, threads)
+        match_clock(storage, sources, clock, selection, threads)
     if selection.labels is not None:
         _match_labels(storage, sources, *selection.labels, threads)
     if selection.rows is not None:
@@ -97,7 +97,7 @@ def open_sources(storage: Storage, parts: Sequence[Part]) -> list[Source]:
     return [Source(part=part, index=index, runs=run(0, part.entry.rows)) for part, index in zip(parts, indexes, strict=True)]
 
 
-def _match_clock(storage: Storage, sources: Sequence[Source], clock: str, selection: Selection, threads: int | None) -> None:
+def match_clock(storage: Storage, sources: Sequence[Source], clock: str, selection: Selection, threads: int | None) -> None:
     """Narrow each source's runs to the rows whose time lies in the range."""
     matches = [match_chunks(source.index, clock, selection) if source.index else None for source in sources]
     _narrow(storage, sources, clock, matches, lambda _, times: match_times(times, selection), threads)

@@ -16,7 +16,7 @@ from arraystore.versions.commit import ArtifactEntry, Interval, Pin, SegmentEntr
 from arraystore.versions.fetch import fetch_record
 from arraystore.versions.fold import check_entry, check_window_name, checked_artifacts, checked_schemas
 from arraystore.versions.record import ArrayRef, Count, Int64, decode_record, encode_record, pack_arrays, unpack_arrays
-from arraystore.versions.state import COMPLETENESS, State, WindowState, WindowSummary
+from arraystore.versions.state import COMPLETENESS, NO_SPAN, Spans, State, WindowState, WindowSummary
 from layouts.naming import version_name
 from layouts.schema import Schema
 
@@ -108,6 +108,13 @@ class CheckpointTable:
             bytes=int(self.columns["bytes"][row]),
             clocks={clock: (first, last) for clock, (first, last) in clocks.items() if first <= last},
         )
+
+    def spans(self, clock: str) -> Spans:
+        """All windows in shorter yet, by name."""
+        rows = self.columns["rows"].astype(np.int64)
+        if clock not in self.clocks:
+            return Spans(self.names(), rows, *(np.full(len(rows), bound) for bound in NO_SPAN))
+        return Spans(self.names(), rows, self.columns[f"{clock}:first"], self.columns[f"{clock}:last"])
 
     def load(self, window: str) -> WindowState:
         """The window's whole state, from its manifest."""

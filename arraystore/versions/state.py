@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
 
 from arraystore.versions.commit import ArtifactEntry, Interval, Pin, SegmentEntry
 from layouts.schema import Schema
@@ -61,6 +63,18 @@ class WindowSummary:
     clocks: Mapping[str, Interval]
 
 
+class Spans(NamedTuple):
+    """Names of windows, and per window (int64): its rows, and the first and last time of a clock (first > last if it has none)."""
+
+    names: tuple[str, ...]
+    rows: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+
+NO_SPAN = (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
+
+
 class WindowTable(Protocol):
     """The windows of a checkpoint, loaded one at a time."""
 
@@ -82,6 +96,10 @@ class WindowTable(Protocol):
 
     def digest(self, window: str) -> str:
         """The digest that names the window's manifest."""
+        ...
+
+    def spans(self, clock: str) -> "Spans":
+        """All windows in shorter yet, by name."""
         ...
 
 
@@ -107,6 +125,12 @@ class NoWindows:
     def digest(self, window: str) -> str:
         """Never there."""
         raise KeyError(window)
+
+    def spans(self, clock: str) -> "Spans":
+        """Of no window."""
+        del clock
+        none = np.zeros(0, np.int64)
+        return Spans((), none, none, none)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +198,21 @@ class State:
         if found is None:
             return self.table.summary(name)
         return summarise(found)
+
+    def spans(self, clock: str) -> Spans:
+        """Rows of every window, and first and last time of a clock, by name: as arrays, for there may be many thousands."""
+        table = self.table.spans(clock)
+        if not self.changed:
+            return table
+        kept = [place for place, name in enumerate(table.names) if name not in self.changed]
+        added = [(name, window.rows, *window.clocks.get(clock, NO_SPAN)) for name, window in self.changed.items()]
+        names = [*(table.names[place] for place in kept), *(name for name, *_ in added)]
+        order = sorted(range(len(names)), key=names.__getitem__)
+        columns = (
+            np.concatenate((old[kept], np.array([row[number] for row in added], np.int64)))[order]
+            for number, old in enumerate(table[1:], 1)
+        )
+        return Spans(tuple(names[place] for place in order), *columns)
 
     def summaries(self) -> Iterator[WindowSummary]:
         """All windows in short, by name."""

@@ -1,0 +1,114 @@
+"""Looking at a dataset without reading it: as a lazy xarray Dataset, or as a Dask data frame."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from arraystore import arguments
+from arraystore.arguments import TimeLike
+from arraystore.datasets.extent import Extent, extent_of
+from arraystore.place import Place
+from arraystore.versions.log import Log
+from arraystore.versions.state import State
+from layouts.classes import Action
+from layouts.naming import escape
+from layouts.schema import Schema
+
+
+class Lazily:
+    """What a view offers to libraries that decide themselves what to read, and when."""
+
+    def to_xarray(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        columns: Iterable[str] | None = None,
+        *,
+        clock: str | None = None,
+        window: str | None = None,
+        chunks: Any = None,
+    ) -> Any:
+        """An `xarray.Dataset` of the rows that `read` would give, which reads only what is computed, and only when it is.
+
+        Opening reads neither values nor times: the axis is an indexed coordinate over the bounds of chunks. `.sel` of a slice (both ends
+        belong to it, as everywhere in xarray), of a time, also with `method="ffill"`, `"bfill"` or `"nearest"` and a tolerance, and of
+        many times decodes the chunks in which these lie. Selections of up to 4 million rows get a pandas index like any other Dataset's;
+        larger ones stay lazy (to align such with others, give them theirs: `ds.assign_coords(time=ds.time.values)`). Of rows at one same
+        time, `ffill` takes the last, `bfill` and `nearest` the first; an exact one that several rows have takes them all.
+
+        Where rows are in order of arrival and the axis clock steps back, no slice holds a range: `.sel` raises `InvalidInput` there, and
+        `start` and `end` of this call select.
+
+        The Dataset is of this handle's version for good. It can be pickled, which takes a few hundred bytes: another process opens the
+        store again by URL, in the same role (not one in `memory://`, which no other process has).
+
+        Parameters
+        ----------
+        start, end, clock, window
+            As `read` takes them.
+        columns
+            Names; None for all. The axis always comes too.
+        chunks
+            None: arrays that read when they are used, and then keep what was read as a whole. "auto" or {}: Dask arrays in pieces of about
+            32 MiB along windows and chunks; a number of rows, or what `Dataset.chunk` takes: in such.
+
+        Returns
+        -------
+        xarray.Dataset
+            What loads is `read(…).to_xarray(by_row=True)`: every variable has the row dimension (named as the axis), of levels a second
+            one, `level`; times are datetime64[ns], text and bytes `str` and `bytes` objects, labels the `str` they stand for (None where
+            null), decimals mantissas with the attribute `decimal_places`; where a column `x` may be null, `x_valid` tells where it isn't.
+        """
+        from arraystore.labelled.lazy import dataset_of
+
+        return dataset_of(self, start, end, columns, clock=clock, window=window, chunks=chunks)  # type: ignore[arg-type] # it is a view
+
+    def to_dask_dataframe(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        columns: Iterable[str] | None = None,
+        *,
+        clock: str | None = None,
+        window: str | None = None,
+        rows: int | None = None,
+    ) -> Any:
+        """A `dask.dataframe.DataFrame` of the rows that `read` would give, indexed by the axis clock in UTC, read partition by partition.
+
+        Each partition is what `Frame.to_pandas` makes of its rows, but that labels are text. Partitions are whole windows, or parts of
+        long ones, and no time is in two of them; so divisions are known, unless the clock steps back at a cut. The graph holds one
+        reader, which any process can open again, as with `to_xarray`.
+
+        Parameters
+        ----------
+        start, end, columns, clock, window
+            As `to_xarray` takes them.
+        rows
+            Of a partition, at most about so many; None for about 128 MiB of them.
+        """
+        from arraystore.labelled.lazy import dataframe_of
+
+        return dataframe_of(self, start, end, columns, clock=clock, window=window, rows=rows)  # type: ignore[arg-type] # it is a view
+
+    def extent(
+        self: "_View", start: TimeLike | None = None, end: TimeLike | None = None, *, clock: str | None = None, window: str | None = None
+    ) -> Extent:
+        """The rows of a range by their numbers; for the modules of this package."""
+        self._place.require(Action.READ)
+        span = arguments.bounds(start, end)
+        state, schema = self._state, self.schema_of(window) if window is not None else self.schema
+        clock = arguments.clock(schema, clock)
+        name = window if window is None or state.schema is not None else escape(window)
+        return extent_of(self._place.storage, self._log, state, schema, start=span[0], stop=span[1], clock=clock, window=name)
+
+
+class _View(Protocol):
+    """What these need of a view."""
+
+    _place: Place
+    _log: Log
+    _state: State
+
+    @property
+    def schema(self) -> Schema: ...
+
+    def schema_of(self, window: str) -> Schema: ...
