@@ -49,6 +49,7 @@ from arraystore.errors import (
     VersionExpired,
     WindowClosed,
 )
+from arraystore.frames.asof import AsOf
 from arraystore.frames.columns import Decimals, Labels, Ragged
 from arraystore.frames.frame import Frame
 from arraystore.ingest import ingest, shipped_mappings
@@ -112,6 +113,7 @@ __all__ = [
     "ArrayStoreError",
     "Artifact",
     "ArtifactEntry",
+    "AsOf",
     "Audit",
     "Audited",
     "Change",

@@ -15,6 +15,7 @@ from arraystore.datasets.diff import Diff, Side, compare
 from arraystore.datasets.following import Follower
 from arraystore.datasets.lazily import Lazily
 from arraystore.datasets.parts import load_parts
+from arraystore.datasets.reads import Reads
 from arraystore.datasets.verify import Finding, verify_dataset
 from arraystore.errors import InvalidInput, NotFound, VersionExpired
 from arraystore.frames.frame import Frame
@@ -35,7 +36,7 @@ from layouts.windows import parse_window
 type Span = tuple[int | None, int | None]
 
 
-class DatasetView(Lazily):
+class DatasetView(Lazily, Reads):
     """A dataset as seen by one role at one version, which it stays at. Read-only.
 
     Opened through a surface or by `at`, never by itself. Safe to share between threads.

@@ -19,15 +19,16 @@ from layouts.schema import Column, Kind, Schema
 # Out
 
 
-def dataframe_from(rows: Rows) -> Any:
-    """All columns but the axis, which becomes a DatetimeIndex in UTC.
+def dataframe_from(rows: Rows, *, by_axis: bool = True) -> Any:
+    """All columns but the axis, which becomes a DatetimeIndex in UTC (with `by_axis=False` all of them, numbered from 0).
 
     Floats are NaN where null; other nullable numbers get pandas' masked types; vocabularies and labels are categorical; text, bytes,
     decimals and levels stay Arrow arrays.
     """
     pd = _pandas()
-    index = pd.DatetimeIndex(value_of(rows, rows.schema.axis), tz="UTC", name=rows.schema.axis) if rows.schema.axis in rows.schema else None
-    columns = {column.name: _series(pd, rows, column) for column in rows.schema.columns if column.name != rows.schema.axis}
+    axis = rows.schema.axis if by_axis else None
+    index = pd.DatetimeIndex(value_of(rows, axis), tz="UTC", name=axis) if axis is not None and axis in rows.schema else None
+    columns = {column.name: _series(pd, rows, column) for column in rows.schema.columns if column.name != axis}
     return pd.DataFrame(columns, index=pd.RangeIndex(rows.count) if index is None else index, copy=False)
 
 

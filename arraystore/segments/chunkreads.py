@@ -42,21 +42,44 @@ class Codes(NamedTuple):
 
 def fetch_into(storage: Storage, prefix: str, fetch: Fetch, out: np.ndarray, finish: Finish | None = None) -> None:
     """Read what is planned of one object, and put it where it belongs in `out`."""
-    table = fetch.table
-    name = f"{prefix}/{table.object_name(fetch.shard)}"
+    name, stored = _fetch(storage, prefix, fetch)
+    for take, place, data in stored:
+        target = out[take.target : take.target + take.elements]
+        try:
+            _decode(fetch.table, take, place, data, target)
+            if finish is not None:
+                finish.apply(target)
+        except Corrupt as error:
+            raise Corrupt(f"{name}: chunk {take.chunk} is damaged: {error}") from error
+
+
+def decode_each(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[tuple[Take, np.ndarray]]:
+    """Read what is planned of one object, and tell its chunks one by one, each in the memory that the one before was told in.
+
+    A take's `source` is a slice, and says which of the chunk's elements are told.
+    """
+    name, stored = _fetch(storage, prefix, fetch)
+    entry = fetch.table.entry
+    chunk = np.empty((entry.chunk, *entry.shape[1:]), entry.dtype)
+    whole = Take(0, slice(0, entry.chunk), 0, entry.chunk)
+    for take, place, data in stored:
+        try:
+            _decode(fetch.table, whole, place, data, chunk)
+        except Corrupt as error:
+            raise Corrupt(f"{name}: chunk {take.chunk} is damaged: {error}") from error
+        yield take, chunk[take.source]
+
+
+def _fetch(storage: Storage, prefix: str, fetch: Fetch) -> tuple[str, Iterator[tuple[Take, Place, bytes]]]:
+    """The object's name, and the stored bytes of each take's chunk."""
+    name = f"{prefix}/{fetch.table.object_name(fetch.shard)}"
     ranges, places = fetch.ranges()
     try:
         pieces = storage.get_ranges(name, ranges)
     except NotFound as error:
         raise Corrupt(f"{name}: the object is missing, though a commit names its segment") from error
-    for take, place in zip(fetch.takes, places, strict=True):
-        target = out[take.target : take.target + take.elements]
-        try:
-            _decode(table, take, place, pieces[place.range][place.start : place.start + place.length], target)
-            if finish is not None:
-                finish.apply(target)
-        except Corrupt as error:
-            raise Corrupt(f"{name}: chunk {take.chunk} is damaged: {error}") from error
+    stored = (pieces[place.range][place.start : place.start + place.length] for place in places)
+    return name, zip(fetch.takes, places, stored, strict=True)
 
 
 def _decode(table: ChunkTable, take: Take, place: Place, stored: bytes, target: np.ndarray) -> None:
