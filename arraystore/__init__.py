@@ -26,6 +26,7 @@ from arraystore.datasets.appendqueue import Unacknowledged
 from arraystore.datasets.artifacts import Artifact
 from arraystore.datasets.dataset import Dataset
 from arraystore.datasets.diff import Diff, WindowDiff
+from arraystore.datasets.many import read_many
 from arraystore.datasets.verify import Finding
 from arraystore.datasets.view import DatasetView
 from arraystore.errors import (
@@ -209,6 +210,7 @@ __all__ = [
     "lint",
     "open_store",
     "parse_time",
+    "read_many",
     "reconcile",
     "replay",
     "schema_by_name",

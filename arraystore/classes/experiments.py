@@ -8,9 +8,10 @@ from typing import Any, override
 import msgspec
 
 from arraystore import arguments
+from arraystore.classes.manykeys import Key
 from arraystore.classes.runs import Run
 from arraystore.classes.runtable import RunRow, RunTable, row_of
-from arraystore.classes.surface import Key, Surface
+from arraystore.classes.surface import Surface
 from arraystore.datasets.dataset import Dataset
 from arraystore.datasets.writer import Request
 from arraystore.errors import AlreadyExists, Conflict, InvalidInput, NotFound

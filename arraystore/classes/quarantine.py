@@ -11,7 +11,8 @@ import msgspec
 from arraystore import arguments
 from arraystore.arguments import IntervalLike
 from arraystore.classes.cases import STATES, QuarantineCase, case_of, reopened
-from arraystore.classes.surface import Key, Surface
+from arraystore.classes.manykeys import Key
+from arraystore.classes.surface import Surface
 from arraystore.datasets.adding import Receipt
 from arraystore.datasets.artifacts import Artifact, ArtifactSource
 from arraystore.datasets.dataset import Dataset

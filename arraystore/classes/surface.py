@@ -13,6 +13,7 @@ from arraystore import arguments
 from arraystore.arguments import TimeLike
 from arraystore.classes.catalog import Catalog
 from arraystore.classes.changes import Change, Changes, Cursor, changes_of, parse_cursor
+from arraystore.classes.manykeys import Key, ManyKeys
 from arraystore.datasets.adding import PinCheck
 from arraystore.datasets.dataset import Dataset
 from arraystore.datasets.datasetlint import lint_names, lint_place
@@ -37,10 +38,8 @@ from layouts.deviations import Deviation
 from layouts.naming import KEY_TEMPLATES, escape, format_key, parse_key, unescape
 from layouts.schema import Schema, parse_schema
 
-type Key = str | Sequence[str]
 
-
-class Surface(Mapping[tuple[str, ...], Dataset]):
+class Surface(ManyKeys, Mapping[tuple[str, ...], Dataset]):
     """The datasets of one class, by key: a tuple taken as it is, or escaped text. Safe to share between threads.
 
     Every call checks the access matrix before any I/O and raises `AccessDenied` naming role, class and who may.

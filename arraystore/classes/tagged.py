@@ -6,7 +6,8 @@ from typing import Any, NoReturn
 
 from arraystore.arguments import TimeLike
 from arraystore.classes.changes import Changes
-from arraystore.classes.surface import Key, Surface
+from arraystore.classes.manykeys import Key
+from arraystore.classes.surface import Surface
 from arraystore.datasets.view import DatasetView
 from arraystore.errors import InvalidInput, NotFound
 from arraystore.place import require

@@ -50,7 +50,7 @@ class IndexHeader(msgspec.Struct, frozen=True, kw_only=True):
 
     segment: str
     rows: int
-    schema: Schema
+    schema: msgspec.Raw
     profile: str
     objects: dict[str, str]
     labels: dict[str, list[str]]
@@ -138,7 +138,7 @@ def encode_index(index: ZoneIndex) -> tuple[bytes, str]:
     header = IndexHeader(
         segment=index.segment,
         rows=index.rows,
-        schema=index.schema,
+        schema=msgspec.Raw(msgspec.json.encode(index.schema)),
         profile=index.profile,
         objects=dict(index.objects),
         labels={column: list(labels) for column, labels in index.labels.items()},
@@ -153,10 +153,15 @@ def decode_index(data: bytes, schema: Schema, where: str) -> tuple[ZoneIndex, st
     """The index that a record's bytes hold, found to agree with itself and with the schema, and its digest."""
     header, body, digest = decode_record("index", data, IndexHeader, where)
     try:
-        _require(header.schema == schema, "its schema isn't the one that the commit names")
-        return _parse(header, unpack_arrays(header.tables, body, where)), digest
-    except (ValueError, Corrupt) as error:
+        _require(_is_schema(header.schema, schema), "its schema isn't the one that the commit names")
+        return _parse(header, schema, unpack_arrays(header.tables, body, where)), digest
+    except (ValueError, msgspec.DecodeError, RecursionError, Corrupt) as error:
         raise Corrupt(f"{where}: damaged index: {error}") from error
+
+
+def _is_schema(told: msgspec.Raw, schema: Schema) -> bool:
+    """Whether an index tells a schema, which nearly always stands there as it is written today."""
+    return bytes(told) == msgspec.json.encode(schema) or msgspec.json.decode(told, type=Schema) == schema
 
 
 def index_key(prefix: str, schema: Schema) -> str:
@@ -202,8 +207,8 @@ def _require(condition: object, what: str) -> None:
         raise ValueError(what)
 
 
-def _parse(header: IndexHeader, arrays: Mapping[str, np.ndarray]) -> ZoneIndex:
-    schema, rows = header.schema, header.rows
+def _parse(header: IndexHeader, schema: Schema, arrays: Mapping[str, np.ndarray]) -> ZoneIndex:
+    rows = header.rows
     _require(is_segment_name(header.segment), f"{header.segment!r} isn't a segment's name")
     _require(header.profile in set(Profile), f"the profile {header.profile!r} isn't known")
     _require(1 <= rows <= SEGMENT_ROWS, f"{rows} rows, where a segment has from 1 to {SEGMENT_ROWS}")
@@ -294,11 +299,11 @@ def _check_places(table: ChunkTable) -> None:
         return
     _require(int(table.length.min()) > CHECKSUM_BYTES, f"{table.entry} has chunks without content")
     _require(int(table.length.max()) <= 2 * table.chunk_bytes + CHUNK_SLACK_BYTES, f"{table.entry} has chunks longer than their content")
-    stops = np.cumsum(table.length, dtype=np.int64)
-    starts = stops - table.length
-    per_shard = min(table.entry.shard // table.entry.chunk, table.count)
-    shard = np.arange(table.count) // per_shard
-    back_to_back = np.array_equal(table.offset, starts - starts[shard * per_shard])
+    starts = np.cumsum(table.length, dtype=np.int64) - table.length
+    per_shard = table.entry.shard // table.entry.chunk
+    if per_shard < table.count:
+        starts -= starts[np.arange(table.count) // per_shard * per_shard]
+    back_to_back = bool((table.offset == starts).all())
     _require(back_to_back, f"{table.entry} has chunks that don't lie back to back")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace as restruct
 
 from arraystore.errors import Corrupt, Unsupported
@@ -18,7 +19,10 @@ from layouts.schema import Schema, validate_schema
 from layouts.windows import parse_window
 
 STATES = ("", "sealed", "deleted")
+SOUND_SCHEMAS = 1024
 SEGMENT_BYTES = 1 << 44  # far more than is written, and few enough for their sum to fit int64
+
+_sound: dict[bytes, Schema] = {}  # what many datasets have in common is looked at once, and is one object then
 
 
 def check_chain(state: State, commit: Commit, where: str) -> None:
@@ -125,11 +129,20 @@ def checked_artifacts(entries: Iterable[ArtifactEntry], where: str) -> dict[str,
 
 def checked_schemas(schemas: tuple[Schema, ...], where: str) -> tuple[Schema, ...]:
     """Schemas that a dataset can have: their names become paths, and their types memory."""
-    for schema in schemas:
-        if problems := validate_schema(schema):
-            msg = f"{where}: names a schema that can't be: {'; '.join(map(str, problems[:5]))}"
-            raise Corrupt(msg)
-    return schemas
+    return tuple(_checked_schema(schema, where) for schema in schemas)
+
+
+def _checked_schema(schema: Schema, where: str) -> Schema:
+    encoded = msgspec.json.encode(schema)
+    known = _sound.get(encoded)
+    if known is not None and known == schema:
+        return known
+    if problems := validate_schema(schema):
+        msg = f"{where}: names a schema that can't be: {'; '.join(map(str, problems[:5]))}"
+        raise Corrupt(msg)
+    if len(_sound) >= SOUND_SCHEMAS:
+        _sound.clear()
+    return _sound.setdefault(encoded, schema)
 
 
 def check_window_name(name: str, where: str, *, by_time: bool) -> None:

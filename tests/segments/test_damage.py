@@ -156,6 +156,11 @@ def test_objects_and_chunks_that_changed_places_are_found(damaged):
         damaged.read()
 
 
+def test_an_index_may_write_its_schema_in_another_way(damaged):
+    damaged.craft(lambda header, _: msgspec.structs.replace(header, schema=msgspec.Raw(b" " + bytes(header.schema) + b" ")))
+    assert differences(damaged.read(), damaged.rows) == []
+
+
 def test_the_index_of_another_segment_is_refused(damaged):
     other = segment_part(damaged.storage, damaged.rows, 1)
     damaged.objects[index_key(damaged.part.prefix, SCHEMA)] = damaged.objects[index_key(other.prefix, SCHEMA)]
@@ -169,6 +174,10 @@ def test_only_the_chunks_that_a_selection_needs_are_looked_at(damaged):
     assert differences(damaged.read(start=1290), damaged.rows.slice(29, 30)) == []
     with pytest.raises(Corrupt, match="price/0: chunk 0"):
         damaged.read(start=1000, stop=1001)
+
+
+def as_told(schema):
+    return msgspec.Raw(msgspec.json.encode(schema))
 
 
 def array(header, name, **changes):
@@ -204,7 +213,8 @@ CRAFTED = {
     "another segment": lambda h, t: msgspec.structs.replace(h, segment="1-" + "0" * 32),
     "a segment elsewhere": lambda h, t: msgspec.structs.replace(h, segment="../../raw/secret"),
     "an unknown profile": lambda h, t: msgspec.structs.replace(h, profile="fast"),
-    "another schema": lambda h, t: msgspec.structs.replace(h, schema=msgspec.structs.replace(h.schema, name="other")),
+    "another schema": lambda h, t: msgspec.structs.replace(h, schema=as_told(msgspec.structs.replace(SCHEMA, name="other"))),
+    "a schema that is none": lambda h, t: msgspec.structs.replace(h, schema=msgspec.Raw(b'{"name": 5}')),
     "a shape too large": lambda h, t: array(h, "price", shape=(1 << 50,)),
     "a shape below zero": lambda h, t: array(h, "note", shape=(-1,)),
     "no shape": lambda h, t: array(h, "price", shape=()),
