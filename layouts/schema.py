@@ -1,7 +1,7 @@
 """What the rows of a dataset look like: columns, the axis clock, the order and the time window; and what is wrong with it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
@@ -131,6 +131,14 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
     def clocks(self) -> tuple[str, ...]:
         """Names of the time columns that are clocks, the axis first."""
         return (self.axis, *(c.name for c in self.columns if c.kind is Kind.TIME and c.clock is not None and c.name != self.axis))
+
+    @cached_property
+    def plain_dtypes(self) -> Mapping[str, np.dtype] | None:
+        """The dtype of each column, if every one is an array of its values with one per row that needs nothing beside it; else None."""
+        plain = (Kind.NUMBER, Kind.TIME, Kind.VOCABULARY, Kind.FLAGS)
+        if any(column.kind not in plain or column.levels for column in self.columns):
+            return None
+        return {column.name: np.dtype(column.dtype) for column in self.columns}
 
     def arrays(self) -> tuple[ArraySpec, ...]:
         """Every array that a segment of this schema may hold, in the order of columns (FORMAT.md section 5)."""

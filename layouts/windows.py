@@ -240,6 +240,7 @@ def _hour(start: int) -> Window:
     return Window(name=name, length=WindowLength.HOUR, start=start, stop=start + HOUR)
 
 
+@lru_cache(1024)  # most rows are of today
 def _day(day: date) -> Window:
     start = day_start(day)
     return Window(name=day.isoformat(), length=WindowLength.DAY, start=start, stop=start + DAY)

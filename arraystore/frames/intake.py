@@ -22,7 +22,6 @@ from layouts.times import format_time
 from layouts.windows import AXIS_MAX, AXIS_MIN
 
 VALID = "_valid"
-PLAIN = frozenset((Kind.NUMBER, Kind.TIME, Kind.VOCABULARY, Kind.FLAGS))  # one array each, of the values themselves
 
 type Givens = dict[str, Given]
 
@@ -65,22 +64,23 @@ def rows_from(data: Any, schema: Schema) -> Rows:
 
 def _as_it_is(data: Any, schema: Schema) -> Rows | None:
     """The rows of a dict of arrays that are what is stored, as live writers have them; None for anything that needs a closer look."""
-    if type(data) is not dict or data.keys() != set(schema.names) or not hasattr(data[schema.axis], "__len__"):
+    dtypes = schema.plain_dtypes
+    if dtypes is None or type(data) is not dict or data.keys() != dtypes.keys() or not hasattr(data[schema.axis], "__len__"):
         return None
     count = len(data[schema.axis])
     arrays: Arrays = {}
-    for column in schema.columns:
-        array = data[column.name]
-        if type(array) is not np.ndarray or array.shape != (count,) or array.dtype != column.dtype or column.kind not in PLAIN:
+    for name, dtype in dtypes.items():
+        array = data[name]
+        if type(array) is not np.ndarray or array.shape != (count,) or array.dtype != dtype:
             return None
-        arrays[column.name] = np.ascontiguousarray(array)
+        arrays[name] = np.ascontiguousarray(array)
     closer = [column for column in schema.columns if column.kind not in (Kind.NUMBER, Kind.TIME)]
     try:
         for column in closer:
             convert(column, Given(values=arrays[column.name]))
     except InvalidInput:
         return None
-    if not count or any(column.levels for column in schema.columns) or _axis_problems(schema, arrays[schema.axis]):
+    if not count or _axis_problems(schema, arrays[schema.axis]):
         return None
     return Rows(schema=schema, count=count, arrays=arrays)
 

@@ -44,7 +44,7 @@ class Rows:
     def nbytes(self) -> int:
         """Bytes of all arrays and labels, as if nothing were shared."""
         labels = sum(len(label) for labels in self.labels.values() for label in labels)
-        return labels + sum(array.nbytes for array in self.arrays.values())
+        return labels + sum([array.nbytes for array in self.arrays.values()])
 
     def validity(self, name: str) -> np.ndarray | None:
         """Which rows of a column aren't null: bool per row, or None where all are valid."""
@@ -105,6 +105,8 @@ class Rows:
 
     def tidy(self) -> "Rows":
         """The same rows as a segment stores them: no needless `x_valid`, no column that is null throughout, no unused label."""
+        if not self.labels and not any(name.endswith("_valid") for name in self.arrays):
+            return self
         arrays, labels = dict(self.arrays), dict(self.labels)
         for column in self.schema.columns:
             name = column.name

@@ -26,8 +26,10 @@ def clock_spans(rows: Rows) -> dict[str, Interval]:
 def time_bounds(times: np.ndarray, valid: np.ndarray | None) -> Interval:
     """Minimum and maximum of the valid times; the first greater than the second where there are none."""
     times = times if valid is None else times[valid]
+    if len(times):
+        return int(times.min()), int(times.max())
     limits = np.iinfo(np.int64)
-    return int(times.min(initial=limits.max)), int(times.max(initial=limits.min))
+    return int(limits.max), int(limits.min)
 
 
 def is_codes(schema: Schema, spec: ArraySpec) -> bool:

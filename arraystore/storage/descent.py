@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Sequence
 
-from arraystore.storage.openat2 import Opener
+from arraystore.storage.openat2 import NOWHERE, Opener
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO that somebody planted must not hang.
@@ -107,9 +107,11 @@ def open_file(root: Directory, parts: Sequence[str]) -> tuple[int, int]:
     return fd, status.st_size
 
 
-def file_size(root: Directory, parts: Sequence[str]) -> int:
-    """The size of the regular file that `parts` lead to."""
-    fd = _open_path(root.fd, parts)
+def file_size(root: Directory, parts: Sequence[str]) -> int | None:
+    """The size of the regular file that `parts` lead to; None, or FileNotFoundError after a walk, where there is nothing."""
+    fd = _open_path.reach(root.fd, parts)
+    if fd == NOWHERE:
+        return None
     if fd is None:
         directory = descend(root, parts[:-1])
         status = os.stat(parts[-1], dir_fd=directory.fd, follow_symlinks=False)

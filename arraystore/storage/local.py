@@ -27,9 +27,9 @@ from arraystore.storage.localroot import LocalRoot, Opened
 from arraystore.storage.localsteps import NEW, drop, forget, insist, prune, sweep, taken, together, write_all
 from arraystore.storage.racing import ROUNDS, refuse_unless_exclusive
 from arraystore.storage.shared import SharedFile, identity
+from arraystore.storage.spares import SPARE_BYTES, UNNAMED
 
 _SHARED = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_UNNAMED = os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC
 
 _NOT_LINKED = frozenset(
     (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EXDEV, errno.EMLINK, errno.EOPNOTSUPP)
@@ -80,6 +80,13 @@ class LocalStorage(LocalReads):
         """See `Storage.create`. Two syncs where the directory is known to be durable."""
         *above, name = key_parts(key)
         insist(self._root, "creating", key, lambda: self._create_once(above, name, data))
+
+    def room(self, key: str, size: int) -> int:
+        """How many bytes an object that is about to be created had best have, if it may have more than `size`: then it takes less time."""
+        if size > SPARE_BYTES or not self._unnamed_files:
+            return size
+        opened, (path, _, _) = self._root.opened(), key.rpartition("/")
+        return opened.spares.size_for(path, size, lambda: descend(opened.root, prefix_parts(path))) or size
 
     def put(self, key: str, data: Buffer | Iterable[Buffer], *, durable: bool) -> None:
         """See `Storage.put`."""
@@ -157,11 +164,14 @@ class LocalStorage(LocalReads):
             raise self._unreadable(error, key) from error
 
     def _create_once(self, above: Sequence[str], name: str, data: Buffer) -> None:
-        directory = _durable(self._root.opened(), above)
-        fd, temporary = self._new_file(directory)
+        opened = self._root.opened()
+        directory = _durable(opened, above)
+        spare = opened.spares.take("/".join(above), memoryview(data).nbytes)
+        fd, temporary = self._new_file(directory) if spare is None else (spare, None)
         try:
             write_all(fd, data)
-            os.fsync(fd)
+            # What overwrites a spare changes no metadata that reading it needs; what else of the inode is new goes with its name.
+            (os.fsync if spare is None else os.fdatasync)(fd)
             self._link(fd, temporary, directory, above, name)
         finally:
             drop(fd, temporary, directory)
@@ -194,7 +204,7 @@ class LocalStorage(LocalReads):
         """A file without a name, which a crash leaves no trace of; else one that listings ignore."""
         if self._unnamed_files:
             try:
-                return os.open(".", _UNNAMED, 0o666, dir_fd=directory.fd), None
+                return os.open(".", UNNAMED, 0o666, dir_fd=directory.fd), None
             except OSError as error:
                 if error.errno == errno.EPERM and directory.removed:  # as ext4 says it
                     raise FileNotFoundError(errno.ENOENT, "the directory is gone") from error

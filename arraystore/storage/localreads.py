@@ -55,20 +55,22 @@ class LocalReads:
         """See `Storage.size`."""
         parts = key_parts(key)
         try:
-            return file_size(self._root.opened().root, parts)
+            size = file_size(self._root.opened().root, parts)
         except OSError as error:
             raise self._unreadable(error, key) from error
+        if size is None:
+            raise self._unreadable(FileNotFoundError(), key)
+        return size
 
     def exists(self, key: str) -> bool:
         """See `Storage.exists`."""
         parts = key_parts(key)
         try:
-            file_size(self._root.opened().root, parts)
+            return file_size(self._root.opened().root, parts) is not None
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
             raise self._unreadable(error, key) from error
-        return True
 
     def list(self, prefix: str) -> Listing:
         """See `Storage.list`."""

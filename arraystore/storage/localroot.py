@@ -6,6 +6,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from arraystore.storage.descent import Directory, open_root
+from arraystore.storage.spares import Spares
 
 DURABLE_LIMIT = 64
 """Directories whose way to the root is remembered to be durable; each keeps a descriptor open."""
@@ -41,12 +42,13 @@ class KnownDurable:
 
 
 class Opened:
-    """An open root and what is known about the directories below it."""
+    """An open root, what is known about the directories below it, and what is kept ready for them."""
 
     def __init__(self, path: str) -> None:
         self.process = os.getpid()
         self.root = open_root(path)
         self.durable = KnownDurable()
+        self.spares = Spares()
 
 
 class LocalRoot:

@@ -97,7 +97,7 @@ def fold(state: State, commit: Commit, digest: str, size_bytes: int, where: str)
         attributes=merge(state.attributes, commit.attributes),
         segment_floor=max(state.segment_floor, commit.segment_floor or 0),
         state=state.state if commit.state is None else commit.state,
-        requires=tuple(sorted({*state.requires, *commit.requires})),
+        requires=tuple(sorted({*state.requires, *commit.requires})) if commit.requires else state.requires,
         changed=changed,
     )
 

@@ -21,6 +21,7 @@ from arraystore.versions.commit import Commit
 from arraystore.versions.fetch import DOCUMENT_BYTES, fetch, fetch_number, fetch_record
 from arraystore.versions.floors import Floor, load_floor
 from arraystore.versions.fold import fold
+from arraystore.versions.record import blanks
 from arraystore.versions.redaction import decode_commit, tombstones
 from arraystore.versions.state import State
 from layouts.naming import escape, parse_version_name, version_name
@@ -63,14 +64,14 @@ class History:
     # --- reading -------------------------------------------------------------------------------------------------
 
     def record(self, version: int) -> tuple[Commit, memoryview, str, int]:
-        """Commit, body, digest and size of a version; NotFound where there is none."""
+        """Commit, body, digest and size (but for what only fills it up) of a version; NotFound where there is none."""
         key = self._key(version)
         data = fetch_record(self.storage, key)
         commit, body, digest = decode_commit(data, key)
         if commit.version != version or (commit.checkpoint is not None and commit.checkpoint[0] >= version):
             msg = f"{key}: holds the commit of version {commit.version}, checkpoint {commit.checkpoint}: restore it from a replica"
             raise Corrupt(msg)
-        return commit, body, digest, len(data)
+        return commit, body, digest, len(data) - blanks(data, len(body))
 
     def head(self) -> State:
         """The newest version's state; NotFound where there is no log."""

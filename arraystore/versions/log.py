@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 
 import msgspec
 
@@ -24,7 +25,7 @@ from arraystore.versions.floors import Floor, save_floor
 from arraystore.versions.fold import below_floor, fold
 from arraystore.versions.history import History
 from arraystore.versions.notices import Notices
-from arraystore.versions.record import encode_record
+from arraystore.versions.record import blanks, encode_record
 from arraystore.versions.state import State
 
 HINT_EVERY = 16
@@ -146,9 +147,10 @@ class Log(History):
                 checkpoint=state.checkpoint,
             )
         )
-        data, digest = encode_record("commit", msgspec.Raw(header), list(draft.pieces))
         key = self._key(commit.version)
-        after = fold(state, commit, digest, len(data), key)
+        room = getattr(self.storage, "room", None)  # a storage that is quicker with some sizes has it
+        data, digest = encode_record("commit", msgspec.Raw(header), list(draft.pieces), room and partial(room, key))
+        after = fold(state, commit, digest, len(data) - blanks(data, sum(map(len, draft.pieces))), key)
         if self._notices is not None:
             self._notices.before(self.prefix, commit)
         is_ours = self._create(key, data, commit)

@@ -3,7 +3,8 @@
 import hashlib
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -18,6 +19,7 @@ PURGE = "purge"  # rows of some windows were taken out of every version (FORMAT.
 KNOWN_FEATURES = frozenset({WINDOW_LENGTHS, PURGE})
 BODY_LIMIT_BYTES = 1 << 30
 ALIGNMENT_BYTES = 8
+_FRAME_BYTES = len("arraystore  1   \n") + hashlib.sha256().digest_size * 2  # of a first line, but for its kind and both lengths
 SMALL_FIRST = frozenset("<|=" if sys.byteorder == "little" else "<|")  # how NumPy tells that bytes lie as a record has them
 
 
@@ -40,6 +42,11 @@ def refuse_unknown(features: Iterable[str], where: str) -> None:
         raise Unsupported(f"{where}: needs {sorted(unknown)}, unknown to this version of arraystore: upgrade to read it")
 
 
+@lru_cache(1024)
+def _itemsize(dtype: str) -> int:
+    return np.dtype(dtype).itemsize
+
+
 class ArrayRef(msgspec.Struct, frozen=True):
     """Where an array lies in a record's body."""
 
@@ -50,7 +57,7 @@ class ArrayRef(msgspec.Struct, frozen=True):
     @property
     def nbytes(self) -> int:
         """The array's size, which may be more than there can be."""
-        return np.dtype(self.dtype).itemsize * math.prod(self.shape)
+        return _itemsize(self.dtype) * math.prod(self.shape)
 
 
 def pack_arrays(arrays: Mapping[str, np.ndarray], start: int = 0) -> tuple[dict[str, ArrayRef], list[bytes]]:
@@ -82,10 +89,20 @@ def unpack_arrays(refs: Mapping[str, ArrayRef], body: memoryview, where: str) ->
     return arrays
 
 
-def encode_record(kind: str, header: Any, pieces: list[bytes] = []) -> tuple[bytes, str]:  # noqa: B006 - never changed
-    """Frame a header (anything msgspec can turn into a JSON object) and a body; returns the bytes and their digest."""
+def encode_record(
+    kind: str,
+    header: Any,
+    pieces: list[bytes] = [],  # noqa: B006 - never changed
+    room: Callable[[int], int] | None = None,
+) -> tuple[bytes, str]:
+    """Frame a header (anything msgspec can turn into a JSON object) and a body; returns the bytes and their digest.
+
+    `room` tells, of the size the record would have, which it had best have: blanks at the header's end fill it up.
+    """
     head = msgspec.json.encode(header)
     body = b"".join(pieces)
+    if room is not None:
+        head = _filled(head, len(kind) + _FRAME_BYTES + len(str(len(body))) + len(body), room)
     for name, size, limit in (("header", len(head), HEADER_LIMIT_BYTES), ("body", len(body), BODY_LIMIT_BYTES)):
         if size > limit:
             msg = f"its {name} would have {size} bytes, more than {limit}: write less at once"
@@ -94,6 +111,24 @@ def encode_record(kind: str, header: Any, pieces: list[bytes] = []) -> tuple[byt
     digest.update(body)
     name = digest.hexdigest()
     return b"arraystore %b 1 %b %d %d\n%b%b" % (kind.encode(), name.encode(), len(head), len(body), head, body), name
+
+
+def _filled(head: bytes, beside: int, room: Callable[[int], int]) -> bytes:
+    """A header with as many blanks after it as bring the record to the size it had best have, where that can be."""
+    size = beside + len(str(len(head))) + len(head)
+    if (best := room(size)) <= size:
+        return head
+    wanted = best - beside
+    filled = wanted - len(str(wanted))
+    if filled + len(str(filled)) < wanted:  # one digit less, one blank more
+        filled += 1
+    return head.ljust(filled) if filled + len(str(filled)) == wanted else head
+
+
+def blanks(data: bytes, body_length: int) -> int:
+    """How many blanks fill up the header of a record."""
+    end = len(data) - body_length
+    return end - len(data[:end].rstrip(b" "))
 
 
 def told_bytes(data: bytes) -> int | None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.random import default_rng  # loaded before any call is made to fail
 
 import arraystore
+from arraystore.storage import spares
 from tests.store.conftest import DAY, START, rows
 
 ROWS_APART = 10_000
@@ -141,8 +142,14 @@ class Doer:
         self._maintaining.gc(address, grace="0s", dry_run=False)
 
 
+def spend_spares() -> None:
+    """From now on this process writes small commits into files that lie ready, as who appends all the time does."""
+    spares.BUSY, spares.BATCH = 0, 3
+
+
 def work(url: str, key: tuple[str, str, str], seed: int, acks: Any, *, first: int = 0) -> None:
     """Do one after the other from number `first` on, and tell of each that was acknowledged, until the medium fails."""
+    spend_spares()
     doer = Doer(url, key)
     acks.send("ready")
     with suppress(arraystore.ArrayStoreError):  # the medium is gone: whoever took it away looks at what is left

@@ -65,6 +65,9 @@ OF_MEMORY_AND_THREADS = frozenset(
 ERRORS = {
     "write": ("ENOSPC", "EIO"),
     "fsync": ("EIO", "ENOSPC"),
+    "fdatasync": ("EIO", "ENOSPC"),
+    "pwrite64": ("ENOSPC", "EIO"),
+    "sync_file_range": ("EIO",),
     "linkat": ("ENOSPC", "EIO"),
     "renameat": ("ENOSPC", "EIO"),
     "mkdirat": ("ENOSPC", "EIO"),
@@ -195,8 +198,9 @@ def test_system_calls_kill_and_fail_as_they_are_told(folder: Path) -> None:
     trials = Trials(folder, WHAT["append a tail"])
     counts = trials.count()
     trials.kill("linkat", counts["linkat"])
+    trials.kill("fdatasync", counts["fdatasync"])
     trials.kill("fsync", counts["fsync"])
     trials.fail("fsync", counts["fsync"], "EIO", lasting=False)
-    trials.fail("fsync", counts["fsync"] - 1, "EIO", lasting=False)
+    trials.fail("fdatasync", counts["fdatasync"], "EIO", lasting=False)
     trials.fail("linkat", counts["linkat"], "ENOSPC", lasting=True)
-    assert trials.told == {"killed": 2, "CommitUnknown": 1, "StorageError": 2}
+    assert trials.told == {"killed": 3, "CommitUnknown": 1, "StorageError": 2}

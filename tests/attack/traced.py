@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import arraystore
-from tests.attack.deeds import Deed, Doer
+from tests.attack.deeds import Deed, Doer, spend_spares
 
 KEY = ("venue", "trades", "X")
 can_trace = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
@@ -27,6 +27,7 @@ can_trace = pytest.mark.skipif(not shutil.which("strace"), reason="needs strace"
 def serve(url: str, deeds: list[Deed], pipe: Any) -> None:
     """Do each deed when told to, and say what became of it."""
     with socket.socket(fileno=os.dup(pipe.fileno())) as line:
+        spend_spares()
         doer = Doer(url, KEY)
         if deeds[0].kind != "create":
             doer.dataset.read()

@@ -32,7 +32,9 @@ class Recorder:
         self._guard = threading.Lock()
         self._root = root
         fsync, link, replace, write = os.fsync, os.link, os.replace, os.write  # noqa: TID251 - watched, not used
+        fdatasync = os.fdatasync  # noqa: TID251
         monkeypatch.setattr(os, "fsync", lambda fd: (self.note("sync", self._path(fd)), fsync(fd))[1])
+        monkeypatch.setattr(os, "fdatasync", lambda fd: (self.note("sync", self._path(fd)), fdatasync(fd))[1])
         monkeypatch.setattr(os, "link", lambda *a, **k: (self.note("link", f"{self._path(k['dst_dir_fd'])}/{a[1]}"), link(*a, **k))[1])
         monkeypatch.setattr(
             os, "replace", lambda *a, **k: (self.note("replace", f"{self._path(k['dst_dir_fd'])}/{a[1]}"), replace(*a, **k))[1]
