@@ -196,7 +196,8 @@ class Dataset(Adding):
 
         Role operations. The bytes are gone from this store when this returns, those in commits too; copies are purged by themselves.
         Manifests and digests of older versions stay, and a tombstone that says who did it, when and why: reading these rows at an older
-        version, by a pin or tag, raises `Purged` with it. An interrupted purge goes on when it is called again.
+        version, by a pin or tag, raises `Purged` with it. An interrupted purge goes on when it is called again. Rows that a dataset deleted
+        before had under this key in these windows go, too.
 
         Parameters
         ----------
@@ -212,7 +213,8 @@ class Dataset(Adding):
         if (window is None) == (before is None):
             raise InvalidInput("name windows, or a time before which they end; one of the two", "window")
         if window is not None:
-            names = [self._window(name).window for name in ((window,) if isinstance(window, str) else arguments.texts(window, "window"))]
+            given = (window,) if isinstance(window, str) else arguments.texts(window, "window")
+            names = [name if name in tombstones(self._state) else self._window(name).window for name in given]
         else:
             names = self._ended(parse_time(before, "before"))
         purger = Purger(self._log, self.uuid, self.role, names, reason)

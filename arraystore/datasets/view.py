@@ -249,7 +249,8 @@ class DatasetView(Lazily, Reads):
     def _rows(self, schema: Schema, selection: Selection, columns: tuple[str, ...], window: str | None, threads: int | None) -> Rows:
         names = [self._on_disk(window)] if window is not None else self._state.window_names()
         clock, span = selection.clock or schema.axis, (selection.start, selection.stop)
-        touched = [name for name in names if arguments.overlaps(self._state.summary(name).clocks.get(clock), *span)]
+        summaries = ((name, self._state.summary(name)) for name in names)
+        touched = [name for name, summary in summaries if summary.rows and arguments.overlaps(summary.clocks.get(clock), *span)]
         with self._log.explained(self.version, touched):
             parts = load_parts(self._log, self._state, *map(self._state.window, touched))
             return read(self._place.storage, parts, schema, selection, columns=columns, threads=threads).reorder(columns)

@@ -123,7 +123,8 @@ class ObjectStorage:
         prefix_parts(prefix)
         with self._asking("listing", prefix):
             found = obstore.list_with_delimiter(self._store, prefix or None)
-        objects = (entry["path"].rpartition("/")[2] for entry in found["objects"])
+        head = f"{prefix}/" if prefix else ""  # a server may list `a/`, which marks a folder, in `a/`
+        objects = (entry["path"].removeprefix(head) for entry in found["objects"] if entry["path"].startswith(head))
         prefixes = (path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
         return Listing(tuple(sorted(filter(is_part, objects))), tuple(sorted(filter(is_part, prefixes))))
 

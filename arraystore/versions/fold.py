@@ -10,6 +10,7 @@ from msgspec.structs import replace as restruct
 from arraystore.errors import Corrupt, Unsupported
 from arraystore.versions.commit import ArtifactEntry, Commit, Pin, SegmentEntry, Tail, WindowChange
 from arraystore.versions.record import refuse_unknown
+from arraystore.versions.redaction import PURGED
 from arraystore.versions.state import COMPLETENESS, State, WindowState, union
 from layouts.chunking import SEGMENT_ROWS
 from layouts.codecs import Profile
@@ -69,6 +70,7 @@ def fold(state: State, commit: Commit, digest: str, size_bytes: int, where: str)
             requires=state.requires,
             checkpoint=state.checkpoint,
             segment_floor=state.segment_floor,
+            attributes={name: value for name, value in state.attributes.items() if name == PURGED},  # of earlier versions, which stay
         )
     elif commit.operation == "create":
         state = replace(state, dataset=commit.dataset, state="")

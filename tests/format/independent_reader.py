@@ -235,7 +235,8 @@ def fold(state: State, record: Record) -> None:
     running_time = max(state.running_time, commit["time"])
     need(commit["running_time"] == running_time, "running time")
     if deletes:
-        state.__dict__.update(vars(State(state.dataset, state.digest, segment_floor=state.segment_floor)))
+        purged = {name: value for name, value in state.attributes.items() if name == "purged"}
+        state.__dict__.update(vars(State(state.dataset, state.digest, segment_floor=state.segment_floor, attributes=purged)))
     if creates:
         state.dataset, state.state = commit["dataset"], ""
     state.version, state.digest, state.running_time = commit["version"], record.digest, running_time

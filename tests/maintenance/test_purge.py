@@ -81,6 +81,42 @@ def test_rows_go_from_every_version_and_whoever_reads_them_is_told(opened: Opene
     assert [version.number for version in found.versions()] == list(range(1, 8))
 
 
+def test_whoever_reads_purged_rows_is_told_of_the_window_that_they_were_in(opened: Opened) -> None:
+    dataset = opened("data-quality").canonical.create(KEY, schema())
+    dataset.append(rows(2, 0, 1.0))
+    dataset.append(rows(2, 1, 2.0))
+    dataset.withdraw("2024-08-08", reason="bad")
+    maintained(opened).purge(["2024-08-08", "2024-08-09"], reason="licence ended")
+    with pytest.raises(Purged, match="window 2024-08-09 was purged"):
+        dataset.at(4).read()
+    with pytest.raises(Purged, match="window 2024-08-08 was purged"):
+        dataset.at(2).read()
+
+
+def test_a_purge_outlives_the_dataset_and_reaches_those_before_it(opened: Opened) -> None:
+    analysis, key = opened("analysis"), ("product", "variant", "venue", "X")
+    pins = []
+    for life in range(3):
+        dataset = analysis.derived.create(key, schema())
+        for day in range(2):
+            dataset.append(rows(2, day, 1.0))
+            dataset.append(rows(LARGE, day, 1.0))
+        pins.append(dataset.pin("2024-08-08", "2024-08-09"))
+        if life == 1:
+            opened("operations").derived[key].purge("2024-08-08", reason="licence ended")
+        if life < 2:
+            analysis.derived.delete(key, reason="r")
+        for pin in pins[:2] if life else []:
+            forget_indexes()
+            with pytest.raises(Purged, match="licence ended"):
+                opened("analysis").read(pin)
+    assert opened("analysis").read(pins[2]).row_count == LARGE + 2
+    found = opened("operations").derived[key]
+    assert found.verify(deep=True) == []
+    assert found.purge("2024-08-08", reason="again").windows[0].rows == LARGE + 2
+    assert found.purge("2024-08-08", reason="again").version is None
+
+
 def everything(storage: MemoryStorage, prefix: str = "") -> dict[str, bytes]:
     listing = storage.list(prefix)
     head = f"{prefix}/" if prefix else ""
