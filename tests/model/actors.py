@@ -10,9 +10,11 @@ from typing import Any, NamedTuple, Protocol
 
 import arraystore
 from arraystore import Column, Kind, Schema
+from arraystore.datasets.writer import Request
 from tests.model.model import Row
 
 KEY = ("product", "variant", "venue", "X")
+EXPERIMENT = "of the model"
 COLUMNS = (
     Column(name="time", kind=Kind.TIME),
     Column(name="number", dtype="int64"),
@@ -58,6 +60,7 @@ class Local:
         options = {} if opener is None else {"opener": opener}
         self.store = arraystore.open_store(url, role="analysis", **options)
         self._operations = arraystore.open_store(url, role="operations", **options)
+        self._backtests = arraystore.open_store(url, role="backtesting", **options)
         self.dataset: arraystore.Dataset | None = None
 
     @property
@@ -121,6 +124,34 @@ class Local:
     def expire(self, keep: int) -> Answer:
         done = self._operations.expire("derived", keep_versions=keep, delay="0s", dry_run=False)
         return Answer(version=max((told.target for told in done.values() if told.step == "publish"), default=0))
+
+    def purge(self, windows: Sequence[str]) -> Answer:
+        return Answer(version=self._operations.derived[KEY].purge(windows, reason="to see").version or 0)
+
+    def seal(self) -> Answer:
+        """As the surfaces do it whose datasets end."""
+        assert self.dataset is not None
+        role = self.dataset.role
+        receipt = self.dataset.commit(Request(operation="seal", role=role, completeness="complete", state="sealed", reason="to see"))
+        return Answer(version=receipt.version)
+
+    def append_stream(self, batches: Sequence[Sequence[Row]], **options: Any) -> Answer:
+        names = self._names()
+        return self._receipt("append_stream", (columns(rows, names) for rows in batches), **options)
+
+    def add_file(self, name: str, data: bytes) -> Answer:
+        assert self.dataset is not None
+        self.dataset.add_file(data, name)
+        return Answer(version=self.dataset.version)
+
+    def run(self, number: int, start: int, end: int) -> Answer:
+        """A backtest: it reads a range, keeps what it makes of it, and ends sealed; which version it read is told."""
+        with self._backtests.experiments.run(EXPERIMENT, f"run-{number}") as run:
+            frame = run.read(self._backtests.derived[KEY], start, end)
+            names = [column.name for column in COLUMNS]
+            if frame.row_count:
+                run.write("seen", {name: frame[name] for name in names}, schema(self._order))
+        return Answer(version=run.inputs[0].version)
 
     def _names(self) -> list[str]:
         assert self.dataset is not None

@@ -45,6 +45,8 @@ class Version:
     sealed: bool = False
     life: int = 0
     attributes: Mapping[str, object] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    purged: frozenset[str] = frozenset()
 
     def rows(self, start: int | None = None, end: int | None = None, *, order: str) -> tuple[Row, ...]:
         """Rows as they are read: windows follow each other in time, and within one the dataset's order holds."""
@@ -54,6 +56,15 @@ class Version:
             found += sorted(rows, key=lambda row: row.time) if order == "time" else rows
         low, high = -(1 << 62) if start is None else start, 1 << 62 if end is None else end
         return tuple(row for row in found if low <= row.time < high)
+
+
+@dataclass(slots=True, kw_only=True)
+class Purge:
+    """A window whose rows went from every version before one; from some of them perhaps not yet, where it was interrupted."""
+
+    window: str
+    version: int
+    done: bool
 
 
 class Refused(NamedTuple):
@@ -94,6 +105,7 @@ class Model:
         self.order = order
         self.versions: list[Version] = [Version()]
         self.tokens: dict[str, tuple[int, int]] = {}
+        self.purges: list[Purge] = []
 
     @property
     def now(self) -> Version:
@@ -113,10 +125,10 @@ class Model:
         if self.now.alive:
             return Refused("AlreadyExists")
         self.tokens = {}
-        return Version(alive=True, life=self.now.life + 1)
+        return Version(alive=True, life=self.now.life + 1, purged=self.now.purged)
 
     def delete(self) -> Outcome:
-        return Version(life=self.now.life) if self.now.alive else Refused("NotFound")
+        return Version(life=self.now.life, purged=self.now.purged) if self.now.alive else Refused("NotFound")
 
     def append(
         self,
@@ -167,12 +179,46 @@ class Model:
         window = replace(self.now.windows[name], completeness=completeness, version=self.number + 1)
         return replace(self.now, windows={**self.now.windows, name: window})
 
+    def purge(self, names: Iterable[str]) -> Outcome:
+        """Rows of windows go from every version; 0 where a version says so already."""
+        windows = {name: self.now.windows.get(name, Window()) for name in names}
+        going = [name for name, window in windows.items() if window.rows or name not in self.now.purged]
+        if not going:
+            return 0
+        left = {name: Window(withdrawn="purged: to see", version=self.number + 1) for name in going}
+        return replace(self.now, windows={**self.now.windows, **left}, purged=self.now.purged | set(going))
+
+    def are_purged(self, number: int, name: str) -> bool | None:
+        """Whether the rows that a window had in a version are gone since; None if they may be."""
+        if not self.versions[number].windows[name].rows:
+            return False
+        found = {purge.done for purge in self.purges if purge.window == name and purge.version > number}
+        return True if True in found else None if found else False
+
+    def seal(self) -> Outcome:
+        if self.now.sealed:
+            return Refused("WindowClosed")
+        windows = {
+            name: window if window.completeness == "complete" else replace(window, completeness="complete", version=self.number + 1)
+            for name, window in self.now.windows.items()
+        }
+        return replace(self.now, windows=windows, sealed=True)
+
+    def keep_file(self, name: str, data: bytes) -> Outcome:
+        if self.now.sealed:
+            return Refused("WindowClosed")
+        return replace(self.now, files={**self.now.files, name: data})
+
     def evolve(self) -> Outcome:
+        if self.now.sealed:
+            return Refused("WindowClosed")
         if self.now.evolved:
             return self.number
         return replace(self.now, evolved=True)
 
     def describe(self, attributes: Mapping[str, object]) -> Outcome:
+        if self.now.sealed:
+            return Refused("WindowClosed")
         merged = {key: value for key, value in {**self.now.attributes, **attributes}.items() if value is not None}
         return replace(self.now, attributes=merged)
 

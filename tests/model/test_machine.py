@@ -3,12 +3,16 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace as changed
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
@@ -17,8 +21,8 @@ import arraystore
 from arraystore.storage import open_storage
 from arraystore.versions.draft import draft_commit
 from tests.attack.failing import BROKEN, FULL, Medium
-from tests.model.actors import KEY, Actor, Answer, Local, Remote
-from tests.model.model import DAY, START, Interval, Model, Outcome, Refused, Row, Version, Window, bounds
+from tests.model.actors import EXPERIMENT, KEY, Actor, Answer, Local, Remote
+from tests.model.model import DAY, START, Interval, Model, Outcome, Purge, Refused, Row, Version, Window, bounds, day_of
 
 LONG = {"long": "n" * 45_000}
 YEAR = 365 * DAY
@@ -42,18 +46,14 @@ def scratch() -> str:
     return tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
 
 
-def seen(dataset: arraystore.DatasetView) -> dict[str, Window]:
-    """The windows of a version as a reader finds them, their rows in the order they are read."""
-    found = {}
-    for manifest in dataset.manifests():
-        found[manifest.window] = Window(
-            rows=rows_of(dataset.read(window=manifest.window)),
-            completeness=manifest.completeness,
-            coverage=tuple((start, end) for start, end in manifest.coverage),
-            withdrawn=manifest.attributes.get("withdrawn"),
-            version=manifest.version,
-        )
-    return found
+def told(manifest: arraystore.Manifest) -> Window:
+    """What a manifest says of a window, without its rows."""
+    return Window(
+        completeness=manifest.completeness,
+        coverage=tuple((start, end) for start, end in manifest.coverage),
+        withdrawn=manifest.attributes.get("withdrawn"),
+        version=manifest.version,
+    )
 
 
 def rows_of(frame: arraystore.Frame) -> tuple[Row, ...]:
@@ -78,7 +78,7 @@ class DatasetMachine(RuleBasedStateMachine):
         self.offset = 0
         self.numbers = iter(range(1 << 62))
         self.pins: list[tuple[Any, tuple[Row, ...]]] = []
-        self.tagged: dict[int, tuple[Row, ...]] = {}
+        self.tagged: set[int] = set()
         self.expired = 0
         self.actors: dict[str, Actor] = {
             "one": Local(self.url, self.order),
@@ -185,6 +185,45 @@ class DatasetMachine(RuleBasedStateMachine):
         if self.ready(actor, False):
             self.perform(actor, "evolve", outcome=self.model.evolve())
 
+    @rule(actor=who, shapes=st.lists(shapes, max_size=3), token=st.booleans())
+    def append_a_stream(self, actor: str, shapes: list[Any], token: bool) -> None:
+        if not self.ready(actor, False):
+            return
+        batches = [self.rows(actor, shape) for shape in shapes]
+        if self.order == "time":
+            joined = iter(sorted((row for rows in batches for row in rows), key=lambda row: row.time))
+            batches = [[next(joined) for _ in rows] for rows in batches]
+        rows = [row for batch in batches for row in batch]
+        options: dict[str, Any] = {"token": ("s", self.model.tokens.get("s", (0, 0))[0] + 1)} if token else {}
+        if not rows and not token:
+            outcome: Outcome = Refused("WindowClosed") if self.model.now.sealed else self.actors[actor].version
+        else:
+            outcome = self.model.append(rows, reopen=True, **options)
+        self.perform(actor, "append_stream", batches, outcome=outcome, reopen=True, **options)
+
+    @rule(actor=who, name=st.sampled_from(["a", "b"]), size=st.sampled_from([0, 1, 5000]))
+    def keep_a_file(self, actor: str, name: str, size: int) -> None:
+        if self.ready(actor, False):
+            data = next(self.numbers).to_bytes(8) * size
+            self.perform(actor, "add_file", name, data, outcome=self.model.keep_file(name, data))
+
+    @precondition(lambda self: self.model.now.alive and (self.model.now.windows or self.model.now.purged))
+    @rule(actor=who, data=st.data())
+    def purge(self, actor: str, data: st.DataObject) -> None:
+        known = sorted(self.model.now.windows.keys() | self.model.now.purged)
+        names = data.draw(st.lists(st.sampled_from(known), min_size=1, max_size=2, unique=True))
+        outcome, before = self.model.purge(names), self.model.number
+        answer = self.perform(actor, "purge", names, outcome=outcome)
+        if self.model.number > before:
+            self.model.purges += [Purge(window=name, version=self.model.number, done=False) for name in names]
+        for purge in self.model.purges:
+            purge.done |= purge.window in names and not answer.error
+
+    @rule(actor=who, sure=st.sampled_from([True, False, False, False]))
+    def seal(self, actor: str, sure: bool) -> None:
+        if sure and self.ready(actor, False):
+            self.perform(actor, "seal", outcome=self.model.seal())
+
     @rule(actor=who, sure=st.sampled_from([True, False, False, False]))
     def delete(self, actor: str, sure: bool) -> None:
         if sure:
@@ -206,6 +245,22 @@ class DatasetMachine(RuleBasedStateMachine):
         answer = self.maintain(actor, "expire", keep)
         self.expired = max(self.expired, head - keep)  # also where it failed: what was marked ends with the next step
         assert answer.version <= self.expired
+
+    @precondition(lambda self: self.model.now.alive and not self.model.now.purged)
+    @rule(actor=st.sampled_from(["one", "two", "remote"]), span=spans)
+    def run_a_backtest(self, actor: str, span: Interval) -> None:
+        """What it made is sealed, and what it read is kept for as long as it is."""
+        number, rows = next(self.numbers), self.model.now.rows(*span, order=self.order)
+        answer = self.actors[actor].do("run", number, *span)
+        assert (answer.error, answer.version) == ("", self.model.number), answer
+        run = arraystore.open_store(self.url, role="backtesting").experiments[EXPERIMENT, f"run-{number}"]
+        assert (run.sealed, run.attributes["state"]) == (True, "finished")
+        assert [row[:4] for name in run.windows() for row in rows_of(run.read(window=name))] == [row[:4] for row in rows]
+        with pytest.raises(arraystore.WindowClosed):
+            run.update(attributes={"more": 1})
+        (pin,) = run.versions()[-1].inputs
+        self.pins.append((pin, rows))
+        self.tagged.add(pin.version)
 
     def maintain(self, actor: str, order: str, *values: Any, **options: Any) -> Answer:
         """No row changes, and versions that are kept stay what they were; which windows changed is the store's to say."""
@@ -263,17 +318,46 @@ class DatasetMachine(RuleBasedStateMachine):
         pin = self.reader.derived[KEY].pin()
         self.reader.tag(name, [pin])
         self.pins.append((pin, self.model.now.rows(order=self.order)))
-        self.tagged[pin.version] = self.pins[-1][1]
+        self.tagged.add(pin.version)
 
     def reads_as(self, pin: Any, rows: tuple[Row, ...]) -> None:
-        """A pin reads what it named, or says that it ended; it never ends where a tag names its version."""
+        """A pin reads what it named, or says that it ended or was purged; it never ends where a tag names its version."""
         try:
-            found = rows_of(self.reader.read(pin))
+            with self.unless_purged(pin.version, rows):
+                assert rows_of(self.reader.read(pin)) == rows
         except arraystore.VersionExpired:
             assert pin.version <= self.expired
             assert pin.version not in self.tagged
+
+    @contextmanager
+    def unless_purged(self, number: int, rows: Iterable[Row]) -> Iterator[None]:
+        """What reads these rows of a version says so if any was purged, and doesn't else."""
+        windows = self.model.versions[number].windows
+        gone = {name: self.model.are_purged(number, name) for name in windows}
+        asked = {day_of(row.time) for row in rows}
+        told = ""
+        try:
+            yield
+        except arraystore.Purged as error:
+            told = str(error)
+        if told:
+            assert [name for name, went in gone.items() if went is not False and name in told], told
         else:
-            assert found == rows
+            assert not [name for name in asked if gone[name]], "they are gone"
+
+    @precondition(lambda self: self.model.now.alive)
+    @rule(back=st.integers(-1, 8), early=st.booleans())
+    def travel_to_a_moment(self, back: int, early: bool) -> None:
+        """A moment names the last version that no clock puts later, whichever clock went astray before it."""
+        dataset = self.reader.derived[KEY]
+        versions = [version for version in dataset.versions() if version.number > self.expired]
+        moments = dict(zip([version.number for version in versions], accumulate((version.time for version in versions), max), strict=True))
+        if not versions or versions[0].number > 1:
+            return  # what came before isn't kept, nor is its clock
+        moment = moments[max(moments) - min(max(back, 0), len(moments) - 1)] - early
+        wanted = max((number for number, at in moments.items() if at <= moment), default=0)
+        if wanted and self.model.versions[wanted].life == self.model.now.life and self.model.versions[wanted].alive:
+            assert dataset.at(np.datetime64(moment, "ns")).version == wanted
 
     @precondition(lambda self: self.model.now.alive)
     @rule(data=st.data(), span=spans)
@@ -304,7 +388,9 @@ class DatasetMachine(RuleBasedStateMachine):
             assert number not in self.tagged
             return
         if span is not None:
-            assert rows_of(view.read(*span)) == version.rows(*span, order=self.order)
+            rows = version.rows(*span, order=self.order)
+            with self.unless_purged(number, rows):
+                assert rows_of(view.read(*span)) == rows
 
     def same(self, dataset: arraystore.DatasetView, version: Version) -> None:
         wanted = {
@@ -317,9 +403,19 @@ class DatasetMachine(RuleBasedStateMachine):
             )
             for name, window in version.windows.items()
         }
-        assert seen(dataset) == wanted
-        assert dict(dataset.attributes) == dict(version.attributes)
-        assert rows_of(dataset.read()) == version.rows(order=self.order)
+        found = {manifest.window: told(manifest) for manifest in dataset.manifests()}
+        assert found == {name: changed(window, rows=()) for name, window in wanted.items()}
+        for name, window in wanted.items():
+            with self.unless_purged(dataset.version, window.rows):
+                assert rows_of(dataset.read(window=name)) == window.rows
+        attributes = dict(dataset.attributes)
+        assert attributes.pop("purged", {}).keys() == version.purged
+        assert attributes == dict(version.attributes)
+        assert dataset.sealed == version.sealed
+        assert {name: artifact.read() for name, artifact in dataset.artifacts().items()} == dict(version.files)
+        rows = version.rows(order=self.order)
+        with self.unless_purged(dataset.version, rows):
+            assert rows_of(dataset.read()) == rows
 
     def everything_is_still_there(self) -> None:
         """Each version and pin, as a process finds them that was never here before; and nothing is wrong with any byte."""
@@ -333,6 +429,9 @@ class DatasetMachine(RuleBasedStateMachine):
             kept = [version.number for version in dataset.versions()]
             assert kept == list(range(kept[0], self.model.number + 1))
             assert kept[0] <= self.expired + 1
+            for purge in self.model.purges:
+                if not purge.done:
+                    dataset.purge(purge.window, reason="to see")  # an interrupted one goes on
             assert dataset.verify(deep=True) == []
 
     # --- how it is told --------------------------------------------------------------------------------------------------
@@ -364,14 +463,14 @@ class DatasetMachine(RuleBasedStateMachine):
         names = sorted(version.windows) if version.life == self.model.now.life else []
         return data.draw(st.sampled_from(names)) if names else None
 
-    def perform(self, actor: str, order: str, *values: Any, outcome: Outcome, **options: Any) -> None:
+    def perform(self, actor: str, order: str, *values: Any, outcome: Outcome, **options: Any) -> Answer:
         """Have it done, and compare what became of it."""
         answer = self.actors[actor].do(order, *values, **options)
         if order in ("create", "delete") and not answer.error:
             self.lives = {actor: self.model.now.life + 1} if order == "create" else {}
         token = options.get("token")
         if actor == "failing" and self.medium.failed:
-            self.after_a_fault(answer, outcome, token)
+            self.after_a_fault(order, answer, outcome, token)
         elif isinstance(outcome, Refused):
             assert answer.error == outcome.error, answer
         elif isinstance(outcome, int):
@@ -379,8 +478,9 @@ class DatasetMachine(RuleBasedStateMachine):
         else:
             assert (answer.error, answer.version, answer.repeated) == ("", self.model.number + 1, False)
             self.model.push(outcome, token)
+        return answer
 
-    def after_a_fault(self, answer: Answer, outcome: Outcome, token: tuple[str, int] | None) -> None:
+    def after_a_fault(self, order: str, answer: Answer, outcome: Outcome, token: tuple[str, int] | None) -> None:
         """The medium failed: what wasn't acknowledged is there whole, where that was said to be unsure, or it isn't at all."""
         self.medium.heal()
         if not answer.error:
@@ -390,7 +490,7 @@ class DatasetMachine(RuleBasedStateMachine):
             return
         self.lives.pop("failing", None)
         if isinstance(outcome, Version) and self.there() > self.model.number:
-            assert answer.error == "CommitUnknown", answer
+            assert answer.error == "CommitUnknown" or order == "purge", answer
             self.model.push(outcome, token)
 
     def there(self) -> int:
