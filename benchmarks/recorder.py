@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,16 +150,18 @@ def _interval(label: str, place: Path, seconds: float, sent: int, percent: float
 
 
 def _on_disk(place: Path) -> tuple[int, int]:
+    """Files, and bytes of their blocks; what maintenance removes meanwhile isn't counted."""
     files = size = 0
     pending = [str(place)]
     while pending:
-        with os.scandir(pending.pop()) as entries:
+        with suppress(FileNotFoundError), os.scandir(pending.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)
-                else:
-                    files += 1
+                    continue
+                with suppress(FileNotFoundError):
                     size += entry.stat().st_blocks * 512
+                    files += 1
     return files, size
 
 

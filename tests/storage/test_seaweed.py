@@ -192,8 +192,8 @@ def test_a_server_that_is_killed_and_started_again_has_all_that_it_acknowledged(
     chance = np.random.default_rng(kills)
     counts = sizes(kills, 30 * kills)
     url = "s3://bucket/store"
-    server.start()
     try:
+        server.start()
         created(url)
         with running(server.environment, write_on, url, counts) as (process, acks):
             for kill in range(kills):
