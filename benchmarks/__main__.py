@@ -8,6 +8,7 @@ import click
 
 from benchmarks import (
     append,
+    asof,
     book,
     checksums,
     cold,
@@ -16,10 +17,14 @@ from benchmarks import (
     growth,
     history,
     ingest,
+    labelled,
+    many,
+    opening,
     peers,
     plots,
     raw,
     recorder,
+    replays,
     scan,
     size,
     slicing,
@@ -31,21 +36,26 @@ from benchmarks.report import as_json, print_table, write_readme
 
 CASES: dict[str, Any] = {
     "append": append,
+    "as_of": asof,
     "book": book,
     "checksums": checksums,
     "cold": cold,
     "columns": columns,
+    "dask_scan": labelled,
     "discovery": discovery,
     "growth": growth,
     "ingest": ingest,
+    "many": many,
     "open_history": history,
     "peers": peers,
     "raw": raw,
     "recorder": recorder,
+    "replay": replays,
     "scan": scan,
     "size": size,
     "slice": slicing,
     "write": write,
+    "xarray_open": opening,
 }
 
 

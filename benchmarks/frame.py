@@ -147,6 +147,20 @@ def _key(data: Data) -> str:
     return f"{data.name.split(',')[0].replace(' ', '-')}-{data.rows}-{told.hexdigest()[:12]}"
 
 
+def built_store(name: str, make: Callable[[Path], object], setting: Setting) -> Path:
+    """The folder of a store that a case makes for itself, once; its name says what is in it."""
+    layouts = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((Path(__file__).parents[1] / "layouts").glob("*.py"))))
+    place = setting.folder / f"{name}-{layouts.hexdigest()[:12]}"
+    mark = place.with_name(f"{place.name}.{BUILT}")
+    if not mark.exists():
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True)
+        make(place)
+        os.sync()
+        mark.touch()
+    return place
+
+
 def enter(data: Data, setting: Setting, ways: Iterable[Way] | None = None, queries: Sequence[Query] = (EVERYTHING,)) -> list[Entrant]:
     """Those that take part: built, opened, and found to answer these queries right, which warms the page cache, too.
 

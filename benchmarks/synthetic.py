@@ -11,10 +11,10 @@ LEVELS = 20
 ROUND_LOTS = np.array([0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10])
 
 
-def trades(rows: int, days: int = 1) -> Data:
-    """Five columns, `rows` rows in so many days: a perpetual's trades as a recorder sees them."""
-    random = np.random.default_rng([1, rows, days])
-    time = _times(random, rows, days)
+def trades(rows: int, seed: int = 0) -> Data:
+    """Five columns, a day of so many rows: a perpetual's trades as a recorder sees them."""
+    random = np.random.default_rng([1, rows, seed])
+    time = _times(random, rows)
     side = _sides(random, rows)
     columns = {
         "time": time,
@@ -27,10 +27,10 @@ def trades(rows: int, days: int = 1) -> Data:
     return Data(name=_told("trades", rows), columns=columns)
 
 
-def quotes(rows: int, days: int = 1) -> Data:
-    """Twelve columns, those of our schema `quotes`: the best bid and ask."""
-    random = np.random.default_rng([2, rows, days])
-    time = _times(random, rows, days)
+def quotes(rows: int, seed: int = 0) -> Data:
+    """Twelve columns, those of our schema `quotes`: the best bid and ask of a day."""
+    random = np.random.default_rng([2, rows, seed])
+    time = _times(random, rows)
     exchange = _exchange_times(random, time)
     bid = _mid_ticks(random, rows)
     columns = {
@@ -50,10 +50,23 @@ def quotes(rows: int, days: int = 1) -> Data:
     return Data(name=_told("quotes", rows), columns=columns)
 
 
+def top_of_book(rows: int, day_rows: int = 10_000_000) -> Data:
+    """Five columns of quotes over as many days as it takes, made a day at a time: any number of rows in the memory they take."""
+    names = ("time", "bid_price", "bid_size", "ask_price", "ask_size")
+    columns: dict[str, np.ndarray] = {}
+    for day, first in enumerate(range(0, rows, day_rows)):
+        part = quotes(min(day_rows, rows - first), seed=day)
+        for name in names:
+            column = columns.setdefault(name, np.empty(rows, part.columns[name].dtype))
+            column[first : first + part.rows] = part.columns[name]
+        columns["time"][first : first + part.rows] += day * DAY
+    return Data(name=_told("quotes", rows), columns=columns)
+
+
 def books(rows: int) -> Data:
     """The best twenty levels of both sides: prices and sizes, two-dimensional."""
     random = np.random.default_rng([3, rows])
-    time = _times(random, rows, 1)
+    time = _times(random, rows)
     bid = _mid_ticks(random, rows)
     steps = np.where(random.random((rows, LEVELS)) < 0.8, 1, random.integers(2, 6, (rows, LEVELS))).cumsum(axis=1) - 1
     columns = {"time": time}
@@ -72,14 +85,13 @@ def _told(what: str, rows: int) -> str:
     return f"{what}, {rows:,} rows"
 
 
-def _times(random: np.random.Generator, rows: int, days: int) -> np.ndarray:
+def _times(random: np.random.Generator, rows: int) -> np.ndarray:
     """Ascending nanoseconds: three of four follow the one before within microseconds, the rest after a wait with a heavy tail."""
     gaps = np.where(random.random(rows) < 0.75, random.exponential(20e3, rows), random.lognormal(0, 1.6, rows) * 1e6)
     # Two busy spells a day: activity follows the hours when markets open.
-    phase = np.linspace(0, 2 * np.pi * days, rows)
+    phase = np.linspace(0, 2 * np.pi, rows)
     gaps *= 1.6 + np.cos(2 * phase)
-    total = gaps.sum()
-    return START + np.cumsum(gaps * (0.999 * DAY * days / total)).astype(np.int64)
+    return START + np.cumsum(gaps * (0.999 * DAY / gaps.sum())).astype(np.int64)
 
 
 def _exchange_times(random: np.random.Generator, time: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ class Dataset:
         return self.dataset.read(query.start, query.stop, query.columns)
 
     def arrays(self, result: Any) -> dict[str, np.ndarray]:
-        return {name: _plain(result[name]) for name in result}
+        return {name: plain(result[name]) for name in result}
 
 
 class FreshDataset(Dataset):
@@ -62,7 +62,7 @@ class FreshDataset(Dataset):
         return super().read(query)
 
 
-def _plain(values: Any) -> np.ndarray:
+def plain(values: Any) -> np.ndarray:
     array = np.asarray(values)
     return array.view(np.int64) if array.dtype.kind == "M" else array
 

@@ -2,12 +2,30 @@
 
 import json
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import book, columns, frame, history, raw, scan, size, slicing, synthetic, write
+import arraystore
+from benchmarks import (
+    asof,
+    book,
+    columns,
+    frame,
+    history,
+    labelled,
+    many,
+    opening,
+    raw,
+    replays,
+    scan,
+    size,
+    slicing,
+    synthetic,
+    write,
+)
 from benchmarks.__main__ import CASES, main
 from benchmarks.cold import answer
 from benchmarks.frame import Goal, Setting, build, enter, take_turns
@@ -17,6 +35,13 @@ from benchmarks.tables.ours import Dataset
 
 ROWS = 4_000
 FEW = ("tuned, PyArrow", "Zarr fused", "np.load")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _unsynced():
+    """What is built here is read at once and thrown away."""
+    with mock.patch("os.fsync"):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +126,40 @@ def test_sizes_are_of_every_form_and_data_set(setting):
     for each in sizes:
         if each.contestant == "arraystore dense" and each.goals:
             assert {goal.what for goal in each.goals} <= {"times smaller than the smallest other", "times smaller than"}
+
+
+def test_looking_up_finds_the_row_in_force(setting):
+    figures = asof.run(setting=setting)
+    assert {"arraystore", "searchsorted in mapped .npy", "Polars join_asof", "pandas merge_asof"} <= {each.contestant for each in figures}
+
+
+def test_many_datasets_are_beside_one_of_their_size(setting):
+    figures = {each.contestant: each for each in many.run(setting=replace(setting, rows=100))}
+    assert {"arraystore", "arraystore, one dataset of that size", "Parquet zstd, Polars"} <= figures.keys()
+    assert {each.rows for each in figures.values()} == {20 * 100}
+
+
+def test_a_replay_is_the_merge_of_its_streams(setting):
+    figures = {each.contestant: each for each in replays.run(setting=replace(setting, rows=1_000, only=("none",)))}
+    assert figures["arraystore"].rows == figures["arraystore, 50 streams"].rows == 2_000
+    assert len(figures["arraystore"].goals) == 2
+
+
+def test_a_replay_in_another_order_is_refused(setting, monkeypatch):
+    place = frame.built_store("order", lambda place: replays._make(place, [synthetic.trades(500), synthetic.trades(500, seed=1)]), setting)
+    right = replays.streams_of(place)
+    replay = arraystore.replay
+    monkeypatch.setattr(replays.arraystore, "replay", lambda streams: replay(list(reversed(streams))))
+    monkeypatch.setattr(replays, "streams_of", lambda _: right)
+    with pytest.raises(WrongValues, match="merge"):
+        replays._check(place)
+
+
+def test_a_lazy_dataset_computes_to_what_was_written(setting):
+    figures = labelled.run(setting=setting)
+    assert figures[0].goals or figures[1].goals or figures[2].goals
+    opened = opening.run(setting=setting)
+    assert {each.data.split(": ")[1] for each in opened} == {"open", "open, .sel of a minute"}
 
 
 def wrong(change):
