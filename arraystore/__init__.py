@@ -21,6 +21,7 @@ from arraystore.classes.surface import Surface
 from arraystore.classes.symbols import Instrument, Period
 from arraystore.classes.tags import Tag
 from arraystore.datasets.adding import Receipt
+from arraystore.datasets.ahead import WindowLoader
 from arraystore.datasets.appender import Appender, Committed, SessionAppender
 from arraystore.datasets.appendqueue import Unacknowledged
 from arraystore.datasets.artifacts import Artifact
@@ -53,6 +54,7 @@ from arraystore.errors import (
 from arraystore.frames.asof import AsOf
 from arraystore.frames.columns import Decimals, Labels, Ragged
 from arraystore.frames.frame import Frame
+from arraystore.frames.windowframe import WindowFrame
 from arraystore.ingest import ingest, shipped_mappings
 from arraystore.linting import lint
 from arraystore.store import ClassSummary, Store, open_store, summarise
@@ -203,7 +205,9 @@ __all__ = [
     "Window",
     "WindowClosed",
     "WindowDiff",
+    "WindowFrame",
     "WindowLength",
+    "WindowLoader",
     "Written",
     "ingest",
     "init_store",

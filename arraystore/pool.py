@@ -100,6 +100,11 @@ def start(job: Job) -> None:
     _helpers().submit(job)
 
 
+def begin[T, R](function: Callable[[T], R], item: T) -> Future[R]:
+    """Begin `function` of an item in the background; the result, or what it raises, is the future's to tell."""
+    return _helpers().submit(function, item)
+
+
 def map_in_order[T, R](function: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
     """The results of `function` for all items, in order, computed a few items ahead of the consumer.
 

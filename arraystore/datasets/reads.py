@@ -1,17 +1,24 @@
-"""Ways to read a dataset that aren't one range of rows: the rows in force at many times."""
+"""Ways to read a dataset that aren't one range of rows: the rows in force at many times, and window after window."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 from arraystore import arguments
+from arraystore.arguments import TimeLike
+from arraystore.datasets.ahead import WindowLoader
 from arraystore.datasets.asof import DurationLike, Lookup, parse_asked
+from arraystore.errors import InvalidInput
 from arraystore.frames.asof import AsOf
+from arraystore.frames.frame import Frame
+from arraystore.frames.windowframe import WindowFrame
 from arraystore.place import Place
 from arraystore.versions.commit import Pin
 from arraystore.versions.log import Log
+from arraystore.versions.manifest import Manifest
 from arraystore.versions.state import State
 from layouts.classes import Action
 from layouts.schema import Schema
+from layouts.windows import parse_window
 
 
 class _View(Protocol):
@@ -28,13 +35,99 @@ class _View(Protocol):
 
     def pin(self, *, columns: Iterable[str] = (), window: str | None = None) -> Pin: ...
 
+    def read(
+        self,
+        start: TimeLike | None,
+        end: TimeLike | None,
+        columns: Iterable[str] | None,
+        *,
+        window: str,
+        instruments: Iterable[str] | str | None,
+        threads: int | None,
+    ) -> Frame: ...
+
+    def manifest(self, window: str) -> Manifest: ...
+
     def _on_disk(self, window: str) -> str: ...
+
+    def _told(self, names: Iterable[str]) -> tuple[str, ...]: ...
 
     def _still(self) -> "_View": ...
 
 
 class Reads:
     """These, for `DatasetView`."""
+
+    @overload
+    def windows(self: _View, start: TimeLike | None = None, end: TimeLike | None = None) -> tuple[str, ...]: ...
+
+    @overload
+    def windows(
+        self: _View,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        *,
+        prefetch: int,
+        columns: Iterable[str] | None = None,
+        instruments: Iterable[str] | str | None = None,
+        threads: int | None = None,
+    ) -> WindowLoader: ...
+
+    def windows(
+        self: _View,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        *,
+        prefetch: int | None = None,
+        columns: Iterable[str] | None = None,
+        instruments: Iterable[str] | str | None = None,
+        threads: int | None = None,
+    ) -> tuple[str, ...] | WindowLoader:
+        """Names of all windows with rows, coverage or attributes (of an experiment run: its series), in order; or what is in them.
+
+        Parameters
+        ----------
+        start, end
+            Only windows that reach into `[start, end)`, and with `prefetch` only their rows in it; None for open.
+        prefetch
+            Instead of names, give the windows' rows one after another, as `WindowFrame`: a `Frame` with `window`, `manifest` and `pin`.
+            So many of those that follow are read in the background meanwhile, and held in memory; 0 reads each when its turn comes.
+        columns, instruments, threads
+            With `prefetch`: as for `read`.
+
+        Examples
+        --------
+        >>> import arraystore
+        >>> store = arraystore.open_store("memory://loader", role="data-quality", create=True)
+        >>> trades = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
+        >>> day = 86_400 * 10**9
+        >>> rows = {"time": [0, 1, day], "price": [1.0, 2.0, 3.0], "size": [1.0, 1.0, 1.0], "side": [1, 1, 1], "flags": [0, 0, 0]}
+        >>> receipt = trades.append(rows)
+        >>> trades.windows()
+        ('1970-01-01', '1970-01-02')
+        >>> for frame in trades.windows(prefetch=1, columns=["price"]):
+        ...     print(frame.window, frame.manifest.completeness, frame["price"])
+        1970-01-01 open [1. 2.]
+        1970-01-02 open [3.]
+        """
+        view = self._still()
+        span = arguments.bounds(start, end)
+        names = _reaching(view._state, span)  # noqa: SLF001 - it is this one
+        if prefetch is None:
+            if not (columns is None and instruments is None and threads is None):
+                raise InvalidInput("columns, instruments and threads are of reading: give prefetch=0 or more too", "prefetch")
+            return view._told(names)  # noqa: SLF001
+        self._place.require(Action.READ)
+        ahead, threads = arguments.whole(prefetch, "prefetch", 0), arguments.threads(threads)
+        if view._state.schema is not None:  # noqa: SLF001
+            columns = None if columns is None else arguments.columns(view.schema, columns)
+            arguments.instruments(view.schema, instruments)
+
+        def read(window: str) -> WindowFrame:
+            frame = view.read(*span, columns, window=window, instruments=instruments, threads=threads)
+            return WindowFrame(frame.rows, frame.pin, view.manifest(window))
+
+        return WindowLoader(read, view._told(names), ahead)  # noqa: SLF001
 
     def as_of(
         self: _View,
@@ -104,3 +197,15 @@ class Reads:
         lookup = Lookup(view._log, view._state, view._place.storage, windows, schema, clock)  # noqa: SLF001
         named = () if columns is None else wanted
         return lookup.find(asked, wanted, view.pin(columns=named, window=window), threads)
+
+
+def _reaching(state: State, span: tuple[int | None, int | None]) -> Iterable[str]:
+    """Windows, as they are called on disk, that reach into a range of time."""
+    names = state.window_names()
+    if span == (None, None):
+        return names
+    if state.schema is None:
+        raise InvalidInput("its series aren't cut along time: leave out start and end", "start")
+    start, end = span
+    within = ((name, parse_window(name)) for name in names)
+    return [name for name, window in within if (start is None or window.stop > start) and (end is None or window.start < end)]

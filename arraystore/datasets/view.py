@@ -142,10 +142,6 @@ class DatasetView(Lazily, Reads):
         self._place.require(Action.READ)
         return [version_of(commit, digest, self._told) for commit, digest in self._log.commits(self._state)]
 
-    def windows(self) -> tuple[str, ...]:
-        """Names of all windows with rows, coverage or attributes (of an experiment run: its series), in order."""
-        return self._told(self._state.window_names())
-
     def manifest(self, window: str) -> Manifest:
         """The Dataset Manifest of a window."""
         self._place.require(Action.READ)
