@@ -94,6 +94,10 @@ class Metered:
         """See `Storage.put`."""
         self._storage.put(key, data, durable=durable)
 
+    def swap(self, key: str, data: Buffer, before: bytes | None) -> None:
+        """See `Storage.swap`."""
+        self._storage.swap(key, data, before)
+
     def batch(self) -> AbstractContextManager[Batch]:
         """See `Storage.batch`."""
         return self._storage.batch()

@@ -3,7 +3,7 @@
 Keys are relative, `/`-separated paths whose parts match `[A-Za-z0-9=_.-]{1,255}`, are neither `.` nor `..` and don't begin with `.tmp-`;
 anything else raises `InvalidInput` before any I/O. No key is the beginning of another: an object has nothing below it. All methods may
 be called from many threads. Nothing above this protocol knows which implementation it has. Errors: `NotFound`, `AlreadyExists`,
-`CommitUnknown`, `StorageError`, `Corrupt` (with key and URL in the message).
+`Conflict`, `CommitUnknown`, `StorageError`, `Corrupt` (with key and URL in the message).
 """
 
 from collections.abc import Iterable, Sequence
@@ -87,6 +87,14 @@ class Storage(Protocol):
 
         A stream is consumed as it is written; what it raises leaves the object as it was. With `durable=True`, `CommitUnknown` if it may
         have been replaced without being durable.
+        """
+        ...
+
+    def swap(self, key: str, data: Buffer, before: bytes | None) -> None:
+        """Replace the object atomically and durably, if it holds `before` (None: if it isn't there); else `Conflict`, and nothing changes.
+
+        Of many that swap the same bytes at once exactly one succeeds; `Conflict` is also raised where that can't be told. Both may be
+        told that they did if they put the same bytes. `CommitUnknown` as for `put`.
         """
         ...
 

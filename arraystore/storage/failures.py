@@ -2,7 +2,7 @@
 
 import errno
 
-from arraystore.errors import Corrupt, StorageError
+from arraystore.errors import Conflict, Corrupt, StorageError
 from arraystore.storage.base import WHOLE_LIMIT_BYTES
 
 _REMEDIES = {
@@ -32,3 +32,8 @@ def storage_error(error: OSError, doing: str, key: str, url: str) -> StorageErro
 def too_long(key: str, url: str, size: int) -> Corrupt:
     """What to raise of an object that is longer than any that is read at once."""
     return Corrupt(f"{url}: {key!r} has {size} bytes, more than the {WHOLE_LIMIT_BYTES} of any object that is read whole: look at it")
+
+
+def changed(key: str, url: str) -> Conflict:
+    """The error for who would replace what isn't there any more."""
+    return Conflict(f"{url}: the object {key!r} isn't what it was when it was read: read it again, and decide anew")

@@ -15,13 +15,13 @@ from functools import cached_property
 from itertools import groupby, pairwise
 from pathlib import Path
 
-from arraystore.errors import CommitUnknown, StorageError
+from arraystore.errors import CommitUnknown, NotFound, StorageError
 from arraystore.storage.base import Batch, Buffer
 from arraystore.storage.descent import Directory, descend, open_file, way
-from arraystore.storage.failures import storage_error
+from arraystore.storage.failures import changed, storage_error
 from arraystore.storage.keys import TEMPORARY, key_parts, prefix_parts
 from arraystore.storage.localbatch import LocalBatch, Parts
-from arraystore.storage.localmedium import check_medium, ignores_case, queue
+from arraystore.storage.localmedium import check_medium, holding, ignores_case, queue
 from arraystore.storage.localreads import LocalReads
 from arraystore.storage.localroot import LocalRoot, Opened
 from arraystore.storage.localsteps import NEW, drop, forget, insist, prune, sweep, taken, together, write_all
@@ -92,6 +92,25 @@ class LocalStorage(LocalReads):
         """See `Storage.put`."""
         *above, name = key_parts(key)
         insist(self._root, "writing", key, lambda: self._put_once(above, name, data, durable=durable))
+
+    def swap(self, key: str, data: Buffer, before: bytes | None) -> None:
+        """See `Storage.swap`: who swaps in one directory holds flock() on it meanwhile."""
+        *above, name = key_parts(key)
+
+        def step() -> None:
+            chain, _ = way(self._root.opened().root, above, make=True)
+            with holding(chain[-1]):
+                if self._held(key) != before:
+                    raise changed(key, self.url)
+                self._put_once(above, name, data, durable=True)
+
+        insist(self._root, "replacing", key, step)
+
+    def _held(self, key: str) -> bytes | None:
+        try:
+            return self.get(key)
+        except NotFound:
+            return None
 
     def batch(self) -> AbstractContextManager[Batch]:
         """See `Storage.batch`. Files appear under their names at once, so the names must be unknown to others."""

@@ -58,6 +58,23 @@ def ignores_case(root: Directory) -> bool:
 
 
 @contextmanager
+def holding(directory: Directory) -> Iterator[None]:
+    """Hold flock() on a directory while the context lasts, where that is possible."""
+    fd = directory.reopened()
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_FLOCK:
+                raise
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
+        os.close(fd)
+
+
+@contextmanager
 def queue(root: LocalRoot, above: Sequence[str], name: str, failure: Callable[[OSError], Exception]) -> Iterator[None]:
     """Hold flock() on a file while the context lasts, where that is possible."""
     try:

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from arraystore.errors import AlreadyExists, NotFound
 from arraystore.forks import Guard
 from arraystore.storage.base import WHOLE_LIMIT_BYTES, Batch, Buffer, Listing
-from arraystore.storage.failures import too_long
+from arraystore.storage.failures import changed, too_long
 from arraystore.storage.keys import check_ranges, key_parts, prefix_parts
 
 SCHEME = "memory://"
@@ -140,6 +140,15 @@ class MemoryStorage:
         path = self._path(key)
         value = _whole(data)
         with self._space.guard:
+            self._space.objects[path] = value
+
+    def swap(self, key: str, data: Buffer, before: bytes | None) -> None:
+        """See `Storage.swap`."""
+        path = self._path(key)
+        value = bytes(data)
+        with self._space.guard:
+            if self._space.objects.get(path) != before:
+                raise changed(key, self.url)
             self._space.objects[path] = value
 
     def batch(self) -> AbstractContextManager[Batch]:

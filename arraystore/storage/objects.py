@@ -8,15 +8,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import chain
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, NotSupportedError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    GenericError,
+    NotSupportedError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 from obstore.store import ObjectStore, from_url
 
 from arraystore.errors import AlreadyExists, ArrayStoreError, CommitUnknown, InvalidInput, NotFound, StorageError
 from arraystore.storage.base import WHOLE_LIMIT_BYTES, Batch, Buffer, Listing
-from arraystore.storage.failures import too_long
+from arraystore.storage.failures import changed, too_long
 from arraystore.storage.keys import TEMPORARY, check_ranges, is_part, key_parts, prefix_parts
 from arraystore.storage.racing import ROUNDS, refuse_unless_exclusive
 from arraystore.storage.transfers import Stream, cut_ranges, join_ranges
@@ -143,6 +151,48 @@ class ObjectStorage:
             return
         with self._asking("writing", key):
             obstore.put(self._store, key, memoryview(data).cast("B") if isinstance(data, BufferLike) else b"".join(head))
+
+    def swap(self, key: str, data: Buffer, before: bytes | None) -> None:
+        """See `Storage.swap`: a PUT on condition of the ETag of what was read. Of a directory, obstore can't; there it merely looks first."""
+        key_parts(key)
+        try:
+            if before is None:
+                self._create(key, data)
+            else:
+                self._replace(key, memoryview(data).cast("B"), before)
+        except AlreadyExists:
+            if self._get(key) != data:
+                raise changed(key, self.url) from None
+
+    def _replace(self, path: str, value: memoryview, before: bytes) -> None:
+        with self._asking("reading", path):
+            try:
+                found = obstore.get(self._store, path)
+                held, tags = bytes(found.bytes()), found.meta
+            except FileNotFoundError:
+                raise changed(path, self.url) from None
+        if held != before:
+            raise changed(path, self.url)
+        mode: Any = {name: tag for name in ("e_tag", "version") if (tag := tags.get(name)) is not None}
+        try:
+            obstore.put(self._store, path, value, mode=mode)
+        except NotImplementedError:
+            self.put(path, value, durable=True)
+        except (PreconditionError, AlreadyExistsError) as error:  # the client may have met its own request, sent again
+            if self._get(path) != value:
+                raise changed(path, self.url) from error
+        except GenericError as error:
+            if not self._holds(path, value, error):
+                raise self._unknown(path, error) from error
+        except (BaseError, OSError) as error:
+            raise self._failure(error, "replacing", path) from error
+
+    def _holds(self, path: str, value: memoryview, error: BaseException) -> bool:
+        """After a replacement whose answer was lost: whether it was done. If not, the request may be on its way still."""
+        try:
+            return self._get(path) == value
+        except ArrayStoreError as unreadable:
+            raise self._unknown(path, error) from unreadable
 
     def batch(self) -> AbstractContextManager[Batch]:
         """See `Storage.batch`. Objects up to 16 MiB are one conditional PUT, longer ones are sent in parts as they come."""

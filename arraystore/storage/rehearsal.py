@@ -11,6 +11,7 @@ from pathlib import Path
 
 from arraystore.errors import AlreadyExists, NotFound, StorageError
 from arraystore.storage.base import Batch, Buffer, Listing, Storage
+from arraystore.storage.failures import changed
 from arraystore.storage.keys import key_parts
 from arraystore.storage.local import LocalStorage
 from arraystore.storage.memory import MemoryStorage
@@ -93,6 +94,18 @@ class RehearsalStorage:
         """See `Storage.put`."""
         self._refuse_unwritable(key)
         self._over.put(key, data, durable=durable)
+
+    def swap(self, key: str, data: Buffer, before: bytes | None) -> None:
+        """See `Storage.swap`."""
+        self._refuse_unwritable(key)
+        with self._over.lock(f"{key}.swap"):
+            try:
+                found = self.get(key)
+            except NotFound:
+                found = None
+            if found != before:
+                raise changed(key, self.url)
+            self._over.put(key, data, durable=True)
 
     def batch(self) -> AbstractContextManager[Batch]:
         """See `Storage.batch`; names in it are new by contract."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 from arraystore.errors import CommitUnknown, StorageError
 from arraystore.storage import Storage
 
-WRITING = frozenset({"create", "put", "batch", "put in a batch", "leave a batch", "sync", "delete"})
+WRITING = frozenset({"create", "put", "swap", "batch", "put in a batch", "leave a batch", "sync", "delete"})
 FULL, BROKEN = errno.ENOSPC, errno.EIO
 
 

@@ -15,7 +15,7 @@ from collections.abc import Buffer, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from arraystore.errors import AlreadyExists, NotFound
+from arraystore.errors import AlreadyExists, Conflict, NotFound
 from arraystore.storage import Listing
 from arraystore.storage.keys import check_ranges, key_parts, prefix_parts
 
@@ -234,6 +234,12 @@ class PowerStorage:
         if durable:
             self._disk.sync()
             self._disk.settle([change])
+
+    def swap(self, key: str, data: Buffer, before: bytes | None) -> None:
+        if self._disk.live.get(self._path(key)) != before:
+            msg = f"{self.url}: {key!r} isn't what it was"
+            raise Conflict(msg)
+        self.put(key, data, durable=True)
 
     @contextmanager
     def batch(self) -> Iterator["PowerBatch"]:

@@ -1,6 +1,7 @@
 """Every storage under one name, and a server that speaks enough of S3 to be lied to by."""
 
 import asyncio
+import hashlib
 import inspect
 import secrets
 import threading
@@ -82,7 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
-        for name, value in {"ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT", **headers}.items():
+        tag = f'"{hashlib.md5(body).hexdigest()}"'
+        for name, value in {"ETag": tag, "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT", **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.send_header("Content-Length", headers.get("length", str(len(body))))
         self.end_headers()
@@ -121,8 +123,14 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.guard:
             if conditional and not self.server.racy and key in self.server.objects:
                 return self._answer(412)
+            if self.server.honest and (wanted := self.headers.get("If-Match")) and not self._matches(key, wanted):
+                return self._answer(412)
             self.server.objects[key] = data
         return self._answer(500 if fault in ("lost answer", "deaf") else 200)
+
+    def _matches(self, key: str, wanted: str) -> bool:
+        held = self.server.objects.get(key)
+        return held is not None and wanted.strip('"') == hashlib.md5(held).hexdigest()
 
     def do_GET(self):
         key, query = self._split()

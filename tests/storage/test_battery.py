@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from arraystore.errors import AlreadyExists, ArrayStoreError, InvalidInput, NotFound
+from arraystore.errors import AlreadyExists, ArrayStoreError, Conflict, InvalidInput, NotFound
 from arraystore.storage import Listing
 
 HOSTILE_KEYS = [
@@ -352,3 +352,37 @@ def test_a_lock_can_be_taken_again_after_an_error(storage):
     with storage.lock("a/lock"), storage.lock("a/other"):
         storage.create("a/b", b"x")
     assert storage.get("a/b") == b"x"
+
+
+def test_a_swap_replaces_what_was_read_and_nothing_else(storage):
+    with pytest.raises(Conflict, match="a/b"):
+        storage.swap("a/b", b"new", b"old")
+    assert not storage.exists("a/b")
+    storage.swap("a/b", b"one", None)
+    with pytest.raises(Conflict, match="a/b"):
+        storage.swap("a/b", b"two", None)
+    with pytest.raises(Conflict, match="a/b"):
+        storage.swap("a/b", b"two", b"on")
+    assert storage.get("a/b") == b"one"
+    storage.swap("a/b", b"two", b"one")
+    storage.swap("a/b", b"", b"two")
+    storage.swap("a/b", b"three", b"")
+    assert storage.get("a/b") == b"three"
+
+
+def test_of_racing_swaps_each_stands_on_the_one_before(storage):
+    if "LocalStore" in repr(storage) or "LocalStore" in storage.url:
+        pytest.skip("obstore has no conditional replace of files")
+    storage.create("n", b"0")
+
+    def add(number: int) -> None:  # in bytes of its own: the same from two may count as done by both
+        while True:
+            held = storage.get("n")
+            try:
+                return storage.swap("n", b"%d of %d" % (int(held.split()[0]) + 1, number), held)
+            except Conflict:
+                continue
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(12)))
+    assert storage.get("n").startswith(b"12 of ")

@@ -207,6 +207,10 @@ class Failing(MemoryStorage):
         self._step()
         super().put(key, data, durable=durable)
 
+    def swap(self, key: str, data: Any, before: bytes | None) -> None:
+        self._step()
+        super().swap(key, data, before)
+
     @contextmanager
     def batch(self) -> Iterator[Any]:
         """What was put stays, as after a kill: nobody takes it back."""
