@@ -204,11 +204,11 @@ class Catalog:
         self._unsaved += len(stale)
 
     def _is_newest(self, path: str) -> bool:
-        """Whether the version known is the newest there is: versions are dense, but at and below the floor."""
+        """Whether the version known is the newest there is: versions are dense, but at and below the bound."""
         known = self._entries.get(path)
         if known is None or self._exists(path, known.version + 1) or not self._exists(path, known.version):
             return False
-        return load_floor(self._storage, path).floor <= known.version
+        return load_floor(self._storage, path).bound <= known.version
 
     def _exists(self, path: str, version: int) -> bool:
         return self._storage.exists(f"{path}/_log/{version_name(version)}")

@@ -65,7 +65,7 @@ def parse_cursor(text: str | None, storage_class: str) -> Cursor:
 def changes_of(key: tuple[str, ...], log: Log, after: int) -> list[Change]:
     """A dataset's kept versions after one, oldest first."""
     # Below the floor a version may stay for its rows where those after it are gone.
-    if after and log.has(after) and not log.has(after + 1) and log.floor() <= after:
+    if after and log.has(after) and log.is_newest(after):
         return []
     try:
         state = log.head()

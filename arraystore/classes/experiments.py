@@ -175,7 +175,7 @@ class ExperimentsSurface(Surface):
     def _newest(self, key: tuple[str, ...]) -> tuple[Log, State]:
         """A run's newest state, read once for each version."""
         known = self._heads.get(key)
-        if known is None or known[0].has(known[1].version + 1):
+        if known is None or known[0].may_have_moved(known[1].version):
             log = self._log(key) if known is None else known[0]
             known = self._heads[key] = (log, log.head())
         return known

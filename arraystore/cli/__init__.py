@@ -12,7 +12,7 @@ from arraystore.cli.ingest import ingest
 from arraystore.cli.inspection import info, log, manifest
 from arraystore.cli.linting import lint
 from arraystore.cli.listing import ls
-from arraystore.cli.maintenance import compact, expire, gc, purge
+from arraystore.cli.maintenance import compact, expire, gc, pack, purge
 from arraystore.cli.policy import policy
 from arraystore.cli.quarantine import quarantine
 from arraystore.cli.repairing import repair
@@ -65,6 +65,7 @@ for _command in (
     sessions,
     quarantine,
     compact,
+    pack,
     expire,
     gc,
     purge,

@@ -1,4 +1,4 @@
-"""`compact`, `gc`, `expire` and `purge`: what operations does to a store so that it stays small and quick."""
+"""`compact`, `pack`, `gc`, `expire` and `purge`: what operations does to a store so that it stays small and quick."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from arraystore.store import Store
     from arraystore.upkeep.garbage import GarbageItem
 
-__all__ = ["compact", "expire", "gc", "purge"]
+__all__ = ["compact", "expire", "gc", "pack", "purge"]
 
 _RUNS = (left("dataset"), left("window"), right("segments"), right("tails"), right("rows"), right("size"), right("size after"))
 
@@ -165,6 +165,43 @@ def expire(
         ],
     )
     click.echo(f"\n{counted(len(busy), 'dataset')}{'; --yes takes the step' if shown and busy else ''}")
+
+
+_PACKED = (left("dataset"), right("first"), right("last"), right("size"), right("objects that go"))
+
+
+@command(
+    "pack",
+    examples=["arraystore pack '*' --root data", "arraystore pack execution-records --least 1000 --yes --root data"],
+)
+@_patterns
+@click.option("--least", type=int, help="Leave datasets alone that have fewer commits to pack (256 by default).")
+@_dry_run
+@_yes
+@with_store
+def pack(store: "Store", *, patterns: tuple[str, ...], least: int | None, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Move old commits, a small file each, into few large ones.
+
+    All versions read on, as they were; only commits that a checkpoint follows are packed. Take role operations.
+
+    A PATTERN names datasets as for ls, also deleted ones.
+    """
+    shown = _only_shown(dry_run=dry_run, yes=yes)
+    options = {} if least is None else {"least": least}
+    done = {address: each.to_json() for address, each in store.pack(patterns, dry_run=shown, **options).items()}
+    if as_json:
+        print_json({"store": store.url, "dry_run": shown, "datasets": done})
+        return
+    busy = {address: each for address, each in done.items() if each["packs"] or each["removed"]}
+    rows = []
+    for address, each in busy.items():
+        packs = each["packs"] or [{"first": "", "last": "", "bytes": 0}]
+        for number, made in enumerate(packs):
+            rows.append(
+                [address, str(made["first"]), str(made["last"]), size(made["bytes"]), count(each["removed"]) if number == 0 else ""]
+            )
+    table(_PACKED, rows)
+    click.echo(f"\n{counted(len(busy), 'dataset')} {'to pack; --yes does it' if shown else 'packed'}")
 
 
 _PURGED = (left("dataset"), left("window"), right("rows"), right("size"), right("segments"), right("commits"))

@@ -28,7 +28,7 @@ from layouts.windowlint import (
 from layouts.windows import parse_window
 
 KNOWN = ("zarr.json", "_lock")  # a lock is empty, and queues local writers
-FOLDERS = ("_log", "_checkpoints", "_manifests", "_artifacts")
+FOLDERS = ("_log", "_checkpoints", "_manifests", "_packs", "_artifacts")
 
 
 def lint_dataset(log: Log, state: State, place: str) -> list[Deviation]:

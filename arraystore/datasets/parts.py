@@ -36,7 +36,7 @@ def load_parts(log: Log, state: State, *windows: WindowState) -> list[Part]:
 def _commit_of(log: Log, entry: SegmentEntry, where: str) -> tuple[Commit, memoryview]:
     """The commit that holds a tail: the very one that was folded, also where the fold is a checkpoint's."""
     try:
-        commit, body, digest, _ = log.record(entry.tail)
+        commit, body, digest, _ = log.record(entry.tail, digest=entry.index)
     except NotFound as error:
         if entry.tail <= log.floor():
             raise VersionExpired(f"{where}: the version that held these rows {log.floor_record().told()}") from error

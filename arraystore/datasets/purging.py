@@ -4,25 +4,29 @@ First a commit says so, durably; then the bytes go. Whoever is interrupted repea
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from arraystore.datasets.scan import versions_in
 from arraystore.datasets.tombstone import gone
 from arraystore.datasets.writer import WITHDRAWN
-from arraystore.errors import NotFound
+from arraystore.errors import Conflict, NotFound
 from arraystore.storage.base import Storage
 from arraystore.versions.commit import WindowChange
 from arraystore.versions.draft import Draft, draft_commit
 from arraystore.versions.fetch import fetch_record
+from arraystore.versions.floors import Range
 from arraystore.versions.log import Log
+from arraystore.versions.packs import encode_pack, load_pack, pack_key, packs_in
 from arraystore.versions.record import PURGE
 from arraystore.versions.redaction import PURGED, Tombstone, digest_of_headers, header_digest, redact, tombstones
 from arraystore.versions.state import State
 from layouts.naming import is_segment_name, segment_base_version, version_name
+
+ATTEMPTS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +142,7 @@ class Purger:
 
     def _scan(self, until: int) -> None:
         """Note the commits up to a version, from where the last scan ended, that held rows of the windows."""
-        for version in sorted(versions_in(self._log, "_log")):
+        for version in sorted(self._log.versions()):
             if self._scanned < version <= until:
                 try:
                     commit = self._log.record(version)[0]
@@ -171,22 +175,56 @@ class Purger:
     def _remove(self, state: State) -> None:
         """Blank the rows in commits, and remove the segments, of what the state says is purged; durably."""
         storage, stones = self._log.storage, tombstones(state)
-        for version in sorted(versions_in(self._log, "_log")):
-            key = f"{self._log.prefix}/_log/{version_name(version)}"
-            windows = {window for window in self._windows if version < stones[window].version}
-            if windows and (blank := self._redacted(key, windows)) is not None:
-                storage.put(key, blank, durable=True)
+        mine = {window: stones[window] for window in self._windows}
+        for version in sorted(self._log.objects()):
+            _blank_object(self._log, version, mine)
+        for pack in packs_in(storage, self._log.prefix):
+            blank_pack(self._log, pack, mine)
         for window in self._windows:
             for path in self._segments(window, stones[window].version):
                 remove_durably(storage, path)
             storage.sync(f"{self._log.prefix}/{window}")
         storage.sync(self._log.prefix)
 
-    def _redacted(self, key: str, windows: set[str]) -> bytes | None:
+
+def blank_pack(log: Log, pack: Range, stones: Mapping[str, Tombstone]) -> None:
+    """Blank, durably, what a pack holds of rows that were purged; nothing where the pack is gone."""
+    first = pack[0]
+    if all(stone.version <= first for stone in stones.values()):
+        return
+    for _ in range(ATTEMPTS):
         try:
-            return redact(fetch_record(self._log.storage, key), windows, key)
+            before = log.storage.get(pack_key(log.prefix, pack))
+            records, header = load_pack(log.storage, log.prefix, pack)
         except NotFound:
-            return None
+            return
+        blank = [_blanked(record, first + place, stones, pack_key(log.prefix, pack)) for place, record in enumerate(records)]
+        if not any(blank):
+            return
+        data = encode_pack(header.dataset, first, [new or old for new, old in zip(blank, records, strict=True)])
+        with suppress(Conflict):  # another purge was quicker: what it left is looked at anew
+            log.storage.swap(pack_key(log.prefix, pack), data, before)
+    raise Conflict(f"{pack_key(log.prefix, pack)}: others replaced it {ATTEMPTS} times in a row; purge again")
+
+
+def _blank_object(log: Log, version: int, stones: Mapping[str, Tombstone]) -> None:
+    key = f"{log.prefix}/_log/{version_name(version)}"
+    for _ in range(ATTEMPTS):
+        try:
+            before = fetch_record(log.storage, key)
+        except NotFound:
+            return  # freed by retention or packing just now
+        if (data := _blanked(before, version, stones, key)) is None:
+            return
+        with suppress(Conflict):
+            log.storage.swap(key, data, before)
+    raise Conflict(f"{key}: others replaced it {ATTEMPTS} times in a row; purge again")
+
+
+def _blanked(record: bytes, version: int, stones: Mapping[str, Tombstone], where: str) -> bytes | None:
+    """What takes the place of a version's record; None where it holds nothing of what was purged."""
+    windows = {window for window, stone in stones.items() if version < stone.version}
+    return redact(record, windows, where) if windows else None
 
 
 def remove_durably(storage: Storage, prefix: str) -> None:

@@ -12,6 +12,7 @@ from arraystore.versions.commit import ArtifactEntry, Commit, SegmentEntry
 from arraystore.versions.fetch import fetch
 from arraystore.versions.fold import check_span, fold
 from arraystore.versions.history import History
+from arraystore.versions.packs import load_pack, pack_key
 from arraystore.versions.redaction import digest_of_headers, header_digest, tombstones
 from arraystore.versions.state import State
 from layouts.naming import is_segment_name, parse_version_name, segment_base_version, version_name
@@ -105,7 +106,7 @@ def steps(log: History, until: int, stand: Callable[[State], State] | None = Non
     while state.version < until:
         version = state.version + 1
         try:
-            commit, body, digest, size = log.record(version)
+            commit, body, digest, size = log.record(version, proved=version == until)
         except NotFound as error:
             raise Corrupt(f"{key_of(log, version)}: {MISSING}") from error
         state = fold(state, commit, digest, size, key_of(log, version))
@@ -119,7 +120,7 @@ def redaction_problems(log: History, state: State) -> Iterator[str]:
     stones = tombstones(state)
     headers: dict[str, list[tuple[int, str]]] = {window: [] for window in stones}
     floor = log.floor()
-    for version in sorted(versions_in(log, "_log")) if stones else ():
+    for version in sorted(log.versions()) if stones else ():
         commit = log.record(version)[0]
         for change in commit.windows:
             stone = stones.get(change.window)
@@ -152,10 +153,10 @@ def oldest(log: History) -> int:
     return 1
 
 
-def versions_in(log: History, folder: str) -> set[int]:
-    """The versions that have an object in `_log` or `_checkpoints`, whole or not."""
+def checkpoints_in(log: History) -> set[int]:
+    """The versions that have an object in `_checkpoints`, whole or not."""
     found = set()
-    for name in log.storage.list(f"{log.prefix}/{folder}").objects:
+    for name in log.storage.list(f"{log.prefix}/_checkpoints").objects:
         with suppress(InvalidInput):
             found.add(parse_version_name(name))
     return found
@@ -163,7 +164,7 @@ def versions_in(log: History, folder: str) -> set[int]:
 
 def newest_by_listing(log: History) -> int:
     """The newest version there is an object of, whatever else is broken."""
-    return max(versions_in(log, "_log"), default=0)
+    return max(log.versions(), default=0)
 
 
 def scan(log: History, until: int, head: State | None, tell: Tell, *, deep: bool, see: See | None = None) -> Named:
@@ -175,6 +176,8 @@ def scan(log: History, until: int, head: State | None, tell: Tell, *, deep: bool
     """
     named = Named()
     see = see or _pass_over
+    if deep:
+        _check_packs(log, tell)
     stand = _Checkpoints(log, named, tell)
     last: State | None = None
     try:
@@ -209,7 +212,7 @@ class _Checkpoints:
     def __post_init__(self) -> None:
         self.versions = set()
         try:
-            self.versions = versions_in(self.log, "_checkpoints")
+            self.versions = checkpoints_in(self.log)
         except ArrayStoreError as error:
             self.tell(f"{self.log.prefix}/_checkpoints", str(error))
 
@@ -247,6 +250,17 @@ class _Checkpoints:
         return False
 
 
+def _check_packs(log: History, tell: Tell) -> None:
+    """Packs as a whole: what their records are is told where these are folded."""
+    for pack in log.packs():
+        try:
+            load_pack(log.storage, log.prefix, pack)
+        except NotFound:
+            tell(pack_key(log.prefix, pack), "the pack is missing: restore it from a replica")
+        except ArrayStoreError as error:
+            tell(pack_key(log.prefix, pack), str(error))
+
+
 def _pass_over(commit: Commit, digest: str) -> None:
     del commit, digest
 
@@ -273,7 +287,7 @@ def _look_at_each(log: History, versions: range, schemas: tuple[Schema, ...], na
     """
     before: str | None = None
     expected = versions.start
-    for version in sorted(each for each in versions_in(log, "_log") if each in versions):
+    for version in sorted(each for each in log.versions() if each in versions):
         where = key_of(log, version)
         if version > max(expected, versions.start + 1):
             tell(key_of(log, max(expected, versions.start + 1)), MISSING)

@@ -85,7 +85,7 @@ class DatasetView(Lazily, Reads):
 
     def is_newest(self) -> bool:
         """Whether no version after this one is visible now; costs one look."""
-        return not self._log.has(self.version + 1)
+        return self._log.is_newest(self.version)
 
     @property
     def digest(self) -> str:

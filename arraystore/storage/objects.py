@@ -153,7 +153,7 @@ class ObjectStorage:
             obstore.put(self._store, key, memoryview(data).cast("B") if isinstance(data, BufferLike) else b"".join(head))
 
     def swap(self, key: str, data: Buffer, before: bytes | None) -> None:
-        """See `Storage.swap`: a PUT on condition of the ETag of what was read. Of a directory, obstore can't; there it merely looks first."""
+        """See `Storage.swap`: a PUT on condition of the ETag of what was read. obstore can't in a directory, and looks first."""
         key_parts(key)
         try:
             if before is None:

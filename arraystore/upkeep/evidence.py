@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from arraystore.datasets.scan import key_of
 from arraystore.errors import ArrayStoreError, NotFound
 from arraystore.storage.base import Storage
 from arraystore.upkeep.shipping import PIECE_BYTES, commit_bytes
 from arraystore.versions.commit import Commit
 from arraystore.versions.log import Log
 from arraystore.versions.record import FIRST_LINE_LIMIT_BYTES, decode_record
+from arraystore.versions.redaction import decode_commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,17 @@ def record_of(log: Log, version: int) -> Record:
     except NotFound:
         return Record()
     except ArrayStoreError:
-        data = get_if_readable(log.storage, key_of(log, version)) or b""
+        data = log.as_it_lies(version) or b""
         return Record(data, claims=frozenset(_claims(data)))
     return Record(data, commit, digest)
+
+
+def record_in(data: bytes, where: str) -> Commit | None:
+    """The commit that a record holds; None for a damaged one."""
+    try:
+        return decode_commit(data, where)[0]
+    except ArrayStoreError:
+        return None
 
 
 def _claims(data: bytes) -> Iterator[str]:

@@ -14,7 +14,7 @@ import msgspec
 
 from arraystore.errors import NotFound
 from arraystore.versions import checkpoint
-from arraystore.versions.floors import Floor, Mark, save_floor
+from arraystore.versions.floors import Floor, Mark
 from arraystore.versions.log import Log
 from layouts.retention import Retention
 from layouts.times import format_time
@@ -59,11 +59,12 @@ class Expirer:
         self._pinned = pinned
         self._reason = reason
         self._clock = clock
+        self._standing: Mark | None = None  # what the last plan stood on
 
     def plan(self) -> Expiry:
         """The next step; changes nothing."""
         present, now = self._log.floor_record(), self._clock()
-        mark = present.mark
+        self._standing = mark = present.mark
         if mark is not None and mark.time <= now:
             target = min(mark.floor, self._expired(msgspec.to_builtins(mark), now))
             if now - mark.time < self._rule.delay_ns:
@@ -108,7 +109,6 @@ class Expirer:
         return max(0, limit)
 
     def _mark(self, plan: Expiry) -> None:
-        present = self._log.floor_record()
         mark = Mark(
             floor=plan.target,
             time=self._clock(),
@@ -118,12 +118,12 @@ class Expirer:
             keep_versions=self._rule.keep_versions,
             keep_ns=self._rule.keep_ns,
         )
-        save_floor(self._log.storage, self._log.prefix, msgspec.structs.replace(present, mark=mark))
+        self._log.change_floor(lambda present: msgspec.structs.replace(present, mark=mark) if present.floor < mark.floor else None)
 
     def _publish(self, plan: Expiry) -> None:
         """Have the checkpoints of all that stays, and then the floor; pins are looked for while the mark already keeps new ones away."""
         log = self._log
-        mark = log.floor_record().mark
+        mark = self._standing
         kept: dict[int, str] = {}
         staying = {*plan.kept, *(mark.kept if mark is not None else ())}
         proved: set[str] = set()
@@ -133,7 +133,7 @@ class Expirer:
             if version in staying:
                 kept[version] = digest
         reason = self._reason or (mark.reason if mark is not None else "")
-        log.publish_floor(plan.target, kept=kept, time=self._clock(), role=self._role, reason=reason)
+        log.publish_floor(plan.target, kept=kept, time=self._clock(), role=self._role, reason=reason, mark=mark)
 
     def _prove(self, version: int, digest: str, proved: set[str]) -> None:
         """Read back what takes the log's place: what was there already, and is damaged, could be made anew from the log until now."""

@@ -12,10 +12,12 @@ from typing import Any
 from arraystore.datasets.scan import tails_below
 from arraystore.errors import ArrayStoreError, Corrupt, NotFound
 from arraystore.storage.base import Storage
+from arraystore.upkeep.packing import drop_pack, unneeded_packs
 from arraystore.versions import checkpoint
 from arraystore.versions.draft import Draft, draft_commit
 from arraystore.versions.floors import Floor
 from arraystore.versions.log import Log
+from arraystore.versions.packs import pack_key, parse_pack_name
 from arraystore.versions.state import State
 from layouts.naming import is_escaped, is_segment_name, parse_version_name, segment_base_version, version_name
 from layouts.problems import InvalidInput
@@ -25,7 +27,7 @@ SWEEP_AGE_NS = 3_600 * 10**9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GarbageItem:
-    """Something that nobody names: a `segment`, `artifact`, `commit`, `checkpoint` or `manifest`, at a path below the class root."""
+    """What nobody names, at a path below the class root: a `segment`, `artifact`, `commit`, `pack`, `checkpoint` or `manifest`."""
 
     kind: str
     path: str
@@ -201,10 +203,12 @@ class Collector:
         if not floor.floor:
             return []
         prefix = self._log.prefix
-        versions = [version for version in self._versions("_log") if version <= floor.floor]
-        needed = self._needed_commits(floor) if versions else set()
+        versions = [version for version in self._log.objects() if version <= floor.floor]
+        needed = self._needed_commits(floor) if versions or floor.packs else set()
         checkpoints = [version for version in self._versions("_checkpoints") if version < floor.floor and version not in floor.checkpoints]
-        paths = [("commit", f"{prefix}/_log/{version_name(version)}") for version in versions if version not in needed]
+        going = [version for version in versions if version not in needed or floor.pack_of(version) is not None]
+        paths = [("commit", f"{prefix}/_log/{version_name(version)}") for version in going]
+        paths += [("pack", pack_key(prefix, pack)) for pack in unneeded_packs(floor, needed)]
         paths += [("checkpoint", f"{prefix}/_checkpoints/{version_name(version)}") for version in checkpoints]
         paths += [("manifest", f"{prefix}/_manifests/{name}") for name in self._unnamed_manifests(floor, set(checkpoints))]
         return [GarbageItem(kind=kind, path=path, bytes=size) for kind, path in paths if (size := self._size(path)) is not None]
@@ -257,6 +261,8 @@ class Collector:
     def _remove(self, item: GarbageItem) -> None:
         if item.kind in ("segment", "artifact"):
             remove_tree(self._storage, item.path)
+        elif item.kind == "pack":
+            drop_pack(self._log, parse_pack_name(item.path.rpartition("/")[2]))
         else:
             self._storage.delete(item.path)
 
@@ -265,7 +271,7 @@ class Collector:
         sweep = getattr(self._storage, "sweep", None)
         if sweep is None:
             return 0
-        folders = ("", "/_log", "/_checkpoints", "/_manifests")
+        folders = ("", "/_log", "/_checkpoints", "/_manifests", "/_packs")
         return sum(sweep(f"{self._log.prefix}{folder}", SWEEP_AGE_NS) for folder in folders)
 
 

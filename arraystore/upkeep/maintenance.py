@@ -19,6 +19,7 @@ from arraystore.place import require
 from arraystore.storage.base import Storage
 from arraystore.upkeep.expiry import Expirer, Expiry
 from arraystore.upkeep.garbage import Collector, Garbage
+from arraystore.upkeep.packing import LEAST, Packer, Packing
 from arraystore.versions.lineage import LineageIndex
 from layouts.classes import Action, Role, StorageClass
 from layouts.naming import format_key, unescape
@@ -170,6 +171,18 @@ class Maintenance(ABC):
         planned within it the trouble.
         """
         return collect_garbage(self._untagged(), self.role, patterns, dry_run=dry_run, grace=grace, clock=clock)
+
+    def pack(self, patterns: str | Iterable[str] = "*", *, dry_run: bool = True, least: int = LEAST) -> Mapping[str, Packing]:
+        """Move old commits, one small object each, into few large ones, unless `dry_run`; by address, also of deleted datasets.
+
+        Role operations. What is read stays what it was, and at the same versions; only commits that a checkpoint follows are packed, and
+        only if there are `least` of them. It can be interrupted and run again, beside readers and writers.
+        """
+        packers = {
+            address: Packer(surface.log_of(key), least=whole(least, "least", 2))
+            for address, surface, key in named(self._untagged(), self.role, patterns, Action.MAINTAIN, deleted=True)
+        }
+        return {address: packer.plan() if dry_run else packer.pack() for address, packer in packers.items()}
 
     def expire(
         self,

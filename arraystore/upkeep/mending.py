@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from arraystore.datasets.scan import key_of, newest_by_listing, scan, steps, tails_below, versions_in
+from arraystore.datasets.scan import checkpoints_in, key_of, newest_by_listing, scan, steps, tails_below
 from arraystore.errors import AlreadyExists, ArrayStoreError, Corrupt
 from arraystore.findings import Finding, finding
 from arraystore.segments.index import index_key
 from arraystore.segments.segmentcheck import verify_segment
 from arraystore.storage.base import Storage
-from arraystore.upkeep.evidence import Record, birth_in, get_if_readable, record_of, sha256_of
+from arraystore.upkeep.evidence import Record, birth_in, get_if_readable, record_in, record_of, sha256_of
 from arraystore.upkeep.shipping import Part, Shipment, Shipped, newest_in, parts_of_artifact, parts_of_segment, proved
 from arraystore.versions import checkpoint
 from arraystore.versions.commit import ArtifactEntry, SegmentEntry
-from arraystore.versions.floors import Floor
+from arraystore.versions.floors import NO_FLOOR, Floor
 from arraystore.versions.log import Log
-from arraystore.versions.record import decode_record
+from arraystore.versions.packs import encode_pack, load_pack, pack_key, packs_in, whole_packs
+from arraystore.versions.record import decode_record, encode_record
 from arraystore.versions.state import State
 from layouts.naming import version_name
 from layouts.schema import Schema
@@ -66,6 +67,7 @@ class Mender:
     expect: Mapping[int, str] = field(default_factory=dict)
     _restored: dict[str, Restored] = field(init=False, default_factory=dict)
     _lost: dict[str, Finding] = field(init=False, default_factory=dict)
+    _unpacked: dict[int, bytes] = field(init=False, default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -96,25 +98,30 @@ class Mender:
     def _floor(self) -> int:
         """The log's floor; one that is damaged, or gone with the commits below it, is the copy's if what it names is here."""
         where = f"{self.here.prefix}/_log/floor"
-        versions = versions_in(self.here, "_log")
+        lying = packs_in(self.here.storage, self.here.prefix)
+        versions = self.here.versions() | {version for first, last in lying for version in range(first, last + 1)}
         try:
             floor = self.here.floor()
-            if floor or 1 in versions or self.there is None or not self.there.floor():
+            packed = self.here.packs() or not lying
+            if floor or (packed and (1 in versions or self.there is None or not self.there.floor())):
                 return floor
         except ArrayStoreError as error:
             self._lose(where, str(error))
-        if self.there is not None:
-            data = get_if_readable(self.there.storage, where)
-            found = decode_record("floor", data, Floor, where)[0] if data else None
-            if data and found and found.floor + 1 in versions:
-                self._replace(where, data, "the commit after it is here, and the one before isn't")
-                return found.floor
+        packs = tuple(whole_packs(lying))
+        data = get_if_readable(self.there.storage, where) if self.there is not None else None
+        found = decode_record("floor", data, Floor, where)[0] if data else None
+        if found is not None and found.floor + 1 in versions:
+            made = encode_record("floor", found.with_packs(packs))[0]
+            self._replace(where, made, "the commit after it is here, and the one before isn't; the packs are those that are here")
+            return found.floor
+        if packs and min(versions) == 1:
+            self._replace(where, encode_record("floor", NO_FLOOR.with_packs(packs))[0], "all commits are here, these of them in packs")
         return min(versions) - 1
 
     def _commits(self, floor: int, until: int) -> None:
         """Every kept commit, from the newest on, so that each is named by the one after it."""
         newest = newest_in(self.there) if self.there is not None else 0
-        present = versions_in(self.here, "_log")
+        present = self.here.versions()
         versions = sorted({each for each in present if each > floor} | set(range(floor + 1, min(until, newest) + 1)), reverse=True)
         wanted, after = "", until + 1
         for version in versions:
@@ -122,6 +129,7 @@ class Mender:
                 self._lose(key_of(self.here, after - 1), "the commit is missing, though a later one is there")
                 wanted = ""
             wanted, after = self._commit(version, self.expect.get(version, "") or wanted), version
+        self._packs()
 
     def _commit(self, version: int, wanted: str) -> str:
         """Restore a version, if need be, whose digest must be `wanted` (empty: nobody tells); returns what its predecessor's must be."""
@@ -133,12 +141,38 @@ class Mender:
             return mine.commit.previous
         proof = self._proof(version, wanted, mine, theirs)
         if proof and theirs.data is not None and theirs.commit is not None:
-            self._replace(where, theirs.data, proof)
+            if self.here.is_packed(version):
+                self._unpacked[version] = theirs.data
+                self._note(
+                    where, proof, hashlib.sha256(mine.data).hexdigest() if mine.data else "", hashlib.sha256(theirs.data).hexdigest()
+                )
+            else:
+                self._replace(where, theirs.data, proof)
             return theirs.commit.previous
         what = f"is {mine.digest}, where {wanted} is named" if mine.commit else "is missing" if mine.data is None else "is damaged"
         told = "the copy's can't be proved to be the right one" if theirs.commit else "the copy hasn't got it either"
         self._lose(where, f"version {version} {what}, and {told}")
         return mine.commit.previous if mine.commit is not None and not wanted else ""
+
+    def _packs(self) -> None:
+        """Packs that aren't what was written, from their commits as they are now known; one of which commits are lost keeps what it has."""
+        for pack in self.here.packs():
+            key, versions = pack_key(self.here.prefix, pack), range(pack[0], pack[1] + 1)
+            fresh = {version: self._unpacked[version] for version in versions if version in self._unpacked}
+            try:
+                _, header = load_pack(self.here.storage, self.here.prefix, pack)
+                if not fresh:
+                    continue
+                dataset = header.dataset
+            except ArrayStoreError as error:
+                self._lose(key, str(error))
+                dataset = ""
+            records = [fresh.get(version) or self.here.as_it_lies(version) or b"" for version in versions]
+            if not fresh and any(record_in(record, key) is None for record in records):
+                continue
+            named = record_in(records[-1], version_name(pack[1]))
+            data = encode_pack(dataset or (named.dataset if named is not None else ""), pack[0], records)
+            self._replace(key, data, "its commits are those that the log names")
 
     def _proof(self, version: int, wanted: str, mine: Record, theirs: Record) -> str:
         """Why the copy's commit is the one that was here; empty if that can't be told."""
@@ -208,7 +242,8 @@ class Mender:
         except ArrayStoreError:
             return
         for version, digest in sorted(tails.items()):
-            self._record_object("commit", key_of(self.here, version), digest)
+            if not self.here.is_packed(version):
+                self._record_object("commit", key_of(self.here, version), digest)
 
     def _record_object(self, kind: str, where: str, digest: str) -> None:
         """A record that must have this digest."""
@@ -226,7 +261,7 @@ class Mender:
 
     def _checkpoints(self, until: int) -> None:
         """Checkpoints and manifests are told by the log: those that aren't as it says are written again."""
-        versions = versions_in(self.here, "_checkpoints")
+        versions = checkpoints_in(self.here)
 
         def stand(state: State) -> State:
             if state.version not in versions:

@@ -9,7 +9,7 @@ from functools import partial
 import msgspec
 from msgspec.structs import replace
 
-from arraystore.datasets.scan import Named, Step, key_of, steps, tails_below, versions_in
+from arraystore.datasets.scan import Named, Step, checkpoints_in, key_of, steps
 from arraystore.errors import AlreadyExists, ArrayStoreError, Corrupt, NotFound
 from arraystore.pool import map_in_order
 from arraystore.segments.index import check_entry, decode_index, index_key
@@ -18,6 +18,7 @@ from arraystore.versions import checkpoint
 from arraystore.versions.bulletin import Bulletin
 from arraystore.versions.commit import ArtifactEntry, Commit, SegmentEntry
 from arraystore.versions.fetch import DOCUMENT_BYTES, fetch, fetch_record
+from arraystore.versions.floors import Floor
 from arraystore.versions.history import History
 from arraystore.versions.journal import Journal, mark_name
 from arraystore.versions.log import Log
@@ -94,7 +95,7 @@ def parts_of_artifact(storage: Storage, prefix: str, entry: ArtifactEntry) -> li
 def commit_bytes(log: History, version: int) -> tuple[bytes, Commit, str]:
     """A commit's record as it lies there, what it says, and its digest."""
     key = key_of(log, version)
-    data = fetch_record(log.storage, key)
+    data = log.raw(version)
     commit, _, digest = decode_commit(data, key)
     if commit.version != version:
         raise Corrupt(f"{key}: holds the commit of version {commit.version}")
@@ -154,8 +155,21 @@ class Shipment:
         if have < goal.version:
             if not self.trial:
                 self._birth()
-            self._versions(goal, have)
+            self._steadily(goal, have)
         return self._done
+
+    def _steadily(self, goal: State, have: int) -> None:
+        """Bring the versions, anew from what has come where retention took what came next away meanwhile."""
+        while True:
+            floor = self.source.floor()
+            try:
+                self._versions(goal, have)
+            except (Corrupt, NotFound):
+                if self.trial or self.source.floor() == floor:
+                    raise
+                self._group, have = [], newest_in(self.target)
+                continue
+            return
 
     def _versions(self, goal: State, have: int) -> None:
         floor = self.source.floor()
@@ -233,8 +247,7 @@ class Shipment:
                 for _ in map_in_order(partial(self._put, batch), parts, THREADS):
                     pass
             if group[0].base is not None:
-                floor = fetch_record(self.source.storage, f"{self.source.prefix}/_log/floor")
-                self.target.storage.put(f"{self.target.prefix}/_log/floor", floor, durable=True)
+                self._raise_floor(group[0].base)
             self._publish(load.step for load in group)
         self._done = replace(
             self._done,
@@ -261,17 +274,32 @@ class Shipment:
         The same, and segments and files, of the versions below that pins or tags keep.
         """
         storage, prefix, named = self.source.storage, self.source.prefix, Named()
-        kept = [self.source.at(version) for version in self.source.floor_record().checkpoints]
-        keys = [key_of(self.source, version) for version in sorted(tails_below(self.source))]
-        for state in (base, *kept):
-            keys += [f"{prefix}/_manifests/{state.table.digest(name)}" for name in state.table.names()]
-        keys += [f"{prefix}/_checkpoints/{version_name(state.version)}" for state in (base, *kept)]
+        states = (base, *(self.source.at(version) for version in self._floor_of(base).checkpoints))
+        tails = {entry.tail for state in states for name in state.window_names() for entry in state.window(name).tails}
+        commits = {key_of(self.source, version): self.source.raw(version) for version in sorted(tails)}
+        keys = [f"{prefix}/_manifests/{state.table.digest(name)}" for state in states for name in state.table.names()]
+        keys += [f"{prefix}/_checkpoints/{version_name(state.version)}" for state in states]
+        kept = states[1:]
         for state in kept:
             named.add(Step(None, memoryview(b""), state))
-        parts = [Part(key, hashlib.sha256(data).hexdigest(), data) for key in dict.fromkeys(keys) for data in (fetch_record(storage, key),)]
+        found = commits | {key: fetch_record(storage, key) for key in keys}
+        parts = [Part(key, hashlib.sha256(data).hexdigest(), data) for key, data in found.items()]
         for (window, segment), (entry, schema) in named.without_purged(self.source).segments.items():
             parts += parts_of_segment(storage, f"{prefix}/{window}/{segment}", entry, schema)
         return parts + [part for artifact in named.artifacts.values() for part in parts_of_artifact(storage, prefix, artifact)]
+
+    def _floor_of(self, base: State) -> Floor:
+        """The floor that the log begins at here: what is told of it, where it hasn't risen in the source since."""
+        now = self.source.floor_record()
+        assert base.checkpoint is not None
+        told = (now.time, now.role, now.reason) if now.floor == base.version else (0, "", "")
+        kept = tuple((version, digest) for version, digest in now.kept if version <= base.version)  # what is kept always stays so
+        return Floor(floor=base.version, digest=base.checkpoint[1], time=told[0], role=told[1], reason=told[2], kept=kept)
+
+    def _raise_floor(self, base: State) -> None:
+        floor = self._floor_of(base)
+        # How the source's commits are packed says nothing of those here.
+        self.target.change_floor(lambda present: floor.with_packs(present.packs) if present.floor < floor.floor else None)
 
     def _put(self, batch: Batch, part: Part) -> None:
         def pieces() -> Iterator[bytes]:
@@ -304,8 +332,8 @@ class _Checkpoints:
 
     def __init__(self, shipment: Shipment) -> None:
         self._source, self._target = shipment.source, shipment.target
-        self.versions = versions_in(shipment.source, "_checkpoints")
-        self._there = self.versions if shipment.trial else versions_in(shipment.target, "_checkpoints")
+        self.versions = checkpoints_in(shipment.source)
+        self._there = self.versions if shipment.trial else checkpoints_in(shipment.target)
         self._due: State | None = None
 
     def __call__(self, state: State) -> State:

@@ -1,15 +1,14 @@
 """A dataset's versions, found and folded: the reading side of the log (FORMAT.md sections 6 to 8)."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import msgspec
 
 from arraystore.errors import (
     Corrupt,
-    InvalidInput,
     NotFound,
     Purged,
     Unsupported,
@@ -18,16 +17,14 @@ from arraystore.errors import (
 from arraystore.storage.base import Storage
 from arraystore.versions import checkpoint
 from arraystore.versions.commit import Commit
-from arraystore.versions.fetch import DOCUMENT_BYTES, fetch, fetch_number, fetch_record
-from arraystore.versions.floors import Floor, load_floor
+from arraystore.versions.fetch import DOCUMENT_BYTES, fetch
+from arraystore.versions.floors import Floor
 from arraystore.versions.fold import fold
-from arraystore.versions.record import blanks
-from arraystore.versions.redaction import decode_commit, tombstones
+from arraystore.versions.heads import HeadSearch
+from arraystore.versions.redaction import tombstones
 from arraystore.versions.state import State
-from layouts.naming import escape, parse_version_name, version_name
+from layouts.naming import escape
 
-HINT_LIMIT = 1 << 62
-FOLD_AHEAD = 64
 FORMAT = 1
 
 
@@ -40,7 +37,7 @@ class Birth(msgspec.Struct, frozen=True):
     dataset: str
 
 
-class History:
+class History(HeadSearch):
     """A dataset's commits under `prefix`. Safe to share between threads; each call sees a whole version.
 
     Parameters
@@ -52,71 +49,36 @@ class History:
     """
 
     def __init__(self, storage: Storage, prefix: str, storage_class: str | None = None) -> None:
-        self.storage = storage
-        self.prefix = prefix
+        super().__init__(storage, prefix)
         self.storage_class = storage_class
         self._known: State | None = None
         self._durable = 0  # a version that this process knows to be durable, with all before it
 
-    def _key(self, version: int) -> str:
-        return f"{self.prefix}/_log/{version_name(version)}"
-
     # --- reading -------------------------------------------------------------------------------------------------
-
-    def record(self, version: int) -> tuple[Commit, memoryview, str, int]:
-        """Commit, body, digest and size (but for what only fills it up) of a version; NotFound where there is none."""
-        key = self._key(version)
-        data = fetch_record(self.storage, key)
-        commit, body, digest = decode_commit(data, key)
-        if commit.version != version or (commit.checkpoint is not None and commit.checkpoint[0] >= version):
-            msg = f"{key}: holds the commit of version {commit.version}, checkpoint {commit.checkpoint}: restore it from a replica"
-            raise Corrupt(msg)
-        return commit, body, digest, len(data) - blanks(data, len(body))
 
     def head(self) -> State:
         """The newest version's state; NotFound where there is no log."""
         return self._remember(self._newest())
 
     def _newest(self, *, publishing: bool = False) -> State:
-        return self._steadily(lambda: self._look(publishing=publishing))
-
-    def _steadily[T](self, look: Callable[[], T]) -> T:
-        """What a look finds; another one where retention may have taken what it stood on, even while it looked."""
-        seen = 0
-        while True:
-            try:
-                return look()
-            except (Corrupt, NotFound):
-                floor = self.floor()
-                if floor == seen:
-                    raise
-                seen, self._known = floor, None
+        return self.steadily(lambda: self._look(publishing=publishing))
 
     def _look(self, *, publishing: bool) -> State:
         known = self._known
         if known is not None and self._is_near(known.version):
-            state = self._advance(known) if self.has(known.version + 1) else known
-            # Above the floor nothing is missing, so what doesn't follow isn't there; and below it, what follows is void.
+            state = self._advance(known) if self._has_object(known.version + 1) else known
+            # Above the bound nothing is missing, so what doesn't follow isn't there; and below it, what follows is void.
             # Who publishes looks at the floor after the create, which is when it counts.
-            if (publishing and state is known) or self.floor() <= known.version:
+            if (publishing and state is known) or self.bound() <= known.version:
                 return state
-        return self._advance(self._state_at(self._find_head()))
+        while True:
+            version = self._find_head()
+            state = self._advance(self._state_at(version))
+            if self.bound() <= version:
+                return state
 
-    def _is_near(self, version: int) -> bool:
-        """Whether folding commit by commit from `version` leads to the newest; nearly always one look tells."""
-        if not self.has(version + 2):
-            return True
-        self._refuse_hole(version)
-        return not self.has(version + FOLD_AHEAD)
-
-    def _refuse_hole(self, version: int) -> None:
-        """Versions are dense: where the one after `version` isn't there and the next is, a file was lost, unless retention took it."""
-        if not self.has(version + 1) and self.floor() <= version:
-            raise self._missing(version + 2, version + 1)
-
-    def has(self, version: int) -> bool:
-        """Whether a version is visible now."""
-        return self.storage.exists(self._key(version))
+    def _forget(self) -> None:
+        self._known = None
 
     def known(self) -> State:
         """A state that was the newest once: good to plan on, since publishing looks again."""
@@ -127,7 +89,7 @@ class History:
         known = self._known
         if known is not None and known.version == version:
             return known
-        return self._steadily(lambda: self._state_at(version))
+        return self.steadily(lambda: self._state_at(version))
 
     def oldest(self) -> State | None:
         """The oldest version's state above the floor; None before there is one."""
@@ -136,7 +98,7 @@ class History:
             floor = self.floor()
             return self._state_at(floor + 1) if self.has(floor + 1) else None
 
-        return self._steadily(look)
+        return self.steadily(look)
 
     def replay(self, until: int) -> Iterator[State]:
         """Every kept version's state up to `until`, folded anew from the first commit (or the floor), in order."""
@@ -144,7 +106,7 @@ class History:
         while state.version < until:
             version = state.version + 1
             try:
-                commit, _, digest, size = self.record(version)
+                commit, _, digest, size = self.record(version, proved=version == until)
             except NotFound as error:
                 raise self._missing(until, version) from error
             state = fold(state, commit, digest, size, self._key(version))
@@ -154,19 +116,15 @@ class History:
         """The state that the oldest kept commit follows: nothing but the birth certificate, or what the floor's checkpoint says."""
         return self._base(None, self.floor_record())
 
-    def newest(self) -> int:
-        """The newest version there is, whatever its commit says; NotFound where there is no log."""
-        return self._steadily(self._find_head)
-
     def commits(self, state: State, after: int = 0) -> list[tuple[Commit, str]]:
         """Each kept commit after version `after`, and its digest, up to the one that made `state`; each named by the next."""
-        return self._steadily(lambda: self._commits(state, after))
+        return self.steadily(lambda: self._commits(state, after))
 
     def _commits(self, state: State, after: int) -> list[tuple[Commit, str]]:
         found: list[tuple[Commit, str]] = []
         for version in range(max(after, self.floor()) + 1, state.version + 1):
             try:
-                commit, _, digest, _ = self.record(version)
+                commit, _, digest, _ = self.record(version, proved=False)
             except NotFound as error:
                 raise self._missing(state.version, version) from error
             found.append((commit, digest))
@@ -179,29 +137,24 @@ class History:
 
     def version_at(self, time_ns: int) -> int:
         """The last version whose running time is at or before `time_ns`; NotFound before the first."""
-        return self._steadily(lambda: self._version_at(time_ns))
+        return self.steadily(lambda: self._version_at(time_ns))
 
     def _version_at(self, time_ns: int) -> int:
-        low, high = self.floor(), self.head().version
+        floor = self.floor_record()
+        low, high = floor.floor, self.head().version
         while low < high:
             middle = (low + high + 1) // 2
-            if self.record(middle)[0].running_time <= time_ns:
+            if self.record(middle, proved=False)[0].running_time <= time_ns:
                 low = middle
             else:
                 high = middle - 1
+        if self.bound() != floor.bound:
+            return self._version_at(time_ns)
         if low <= self.floor():
             if low:
                 raise VersionExpired(f"{self.prefix}: version {low}, the newest at that time, {self.floor_record().told()}")
             raise NotFound(f"{self.prefix}: there is no version as early as that")
         return low
-
-    def floor(self) -> int:
-        """Versions at or below this may be gone; 0 where none was published."""
-        return self.floor_record().floor
-
-    def floor_record(self) -> Floor:
-        """The floor, and what is told of it."""
-        return load_floor(self.storage, self.prefix)
 
     @contextmanager
     def explained(self, version: int, windows: Iterable[str] = ()) -> Iterator[None]:
@@ -239,7 +192,7 @@ class History:
         """Fold what follows `state`, up to `until` (which must exist) or as far as there is."""
         while until is None or state.version < until:
             try:
-                state = self.step(state)[0]
+                state = self._step(state, proved=False)[0]
             except NotFound as error:
                 if until is None:
                     return state
@@ -248,21 +201,14 @@ class History:
 
     def step(self, state: State) -> tuple[State, Commit, memoryview]:
         """The state one version later, and the commit that leads there with its body; NotFound where there is none."""
-        commit, body, digest, size = self.record(state.version + 1)
+        return self._step(state, proved=True)
+
+    def _step(self, state: State, *, proved: bool) -> tuple[State, Commit, memoryview]:
+        commit, body, digest, size = self.record(state.version + 1, proved=proved)
         state = fold(state, commit, digest, size, self._key(commit.version))
         if commit.checkpoint is not None and (state.checkpoint is None or state.checkpoint[0] < commit.checkpoint[0]):
             state = self._rebase(state, commit.checkpoint)
         return state, commit, body
-
-    def newest_after(self, version: int) -> int:
-        """The newest version there is, found by galloping from one that was seen; VersionExpired if what follows that may be gone."""
-        newest = self._last_from(version)
-        if newest == version and self.has(version + 2):
-            self._refuse_hole(version)
-        if (floor := self.floor()) > version:
-            msg = f"{self.prefix}: what followed version {version} was removed by retention, up to {floor}: read anew, and go on from there"
-            raise VersionExpired(msg)
-        return newest
 
     def _rebase(self, state: State, pointer: tuple[int, str]) -> State:
         """The same state, standing on a newer checkpoint that another writer made."""
@@ -271,69 +217,22 @@ class History:
             return replace(state, checkpoint=pointer, log_bytes=0)
         return self._advance(base, state.version)
 
-    def _find_head(self) -> int:
-        """Gallop from the hint (or 1) and bisect to the last version there is; never by listing the log."""
-        version = self._last_from(self._start())
-        while self.has(version + 2):
-            self._refuse_hole(version)
-            version = self._last_from(version + 1 if self.has(version + 1) else self._start())
-        return version
-
-    def _last_from(self, low: int) -> int:
-        step = 1
-        while self.has(low + step):
-            low += step
-            step *= 2
-        high = low + step
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self.has(middle):
-                low = middle
-            else:
-                high = middle
-        return low
-
-    def _start(self) -> int:
-        hint = 0
-        with suppress(NotFound, ValueError, Corrupt):
-            hint = fetch_number(self.storage, f"{self.prefix}/_log/latest")
-        floor = self.floor()
-        if floor < hint < HINT_LIMIT and self.storage.exists(self._key(hint)):
-            return hint
-        if self.storage.exists(self._key(floor + 1)):
-            return floor + 1
-        names = self.storage.list(f"{self.prefix}/_checkpoints").objects
-        for name in sorted(names, reverse=True):
-            try:
-                version = parse_version_name(name)
-            except InvalidInput:
-                continue
-            if self.storage.exists(self._key(version)):
-                return version
-        self._refuse_headless(floor)
-        msg = f"{self.storage.url}/{self.prefix}: no dataset is there; `find` and `arraystore ls` tell which there are"
-        raise NotFound(msg)
-
-    def _refuse_headless(self, floor: int) -> None:
-        """A log that doesn't begin where it must isn't none: a file was lost."""
-        for name in self.storage.list(f"{self.prefix}/_log").objects:
-            with suppress(InvalidInput):
-                if (version := parse_version_name(name)) > floor:
-                    raise self._missing(version, floor + 1)
-
     def _state_at(self, version: int) -> State:
         """The state at a version, from the newest checkpoint that is whole, or from the first commit."""
         floor = self.floor_record()
         if version <= floor.floor:
             return self._kept(version, floor)
         try:
-            pointer = self.record(version)[0].checkpoint
+            commit, _, digest, _ = self.record(version)
         except NotFound as error:
             if version <= (raised := self.floor_record()).floor:
                 return self._kept(version, raised)
             msg = f"{self.prefix}: there is no version {version}; the newest is {self.newest()}"
             raise NotFound(msg) from error
-        return self._advance(self._base(pointer, floor), version)
+        state = self._advance(self._base(commit.checkpoint, floor), version)
+        if state.digest != digest:
+            raise Corrupt(f"{self._key(version)}: its digest is {digest}, where folding the log up to it gave {state.digest}")
+        return state
 
     def _kept(self, version: int, floor: Floor) -> State:
         """The state at a version at or below the floor, which a pin or tag kept."""
@@ -374,11 +273,6 @@ class History:
             return checkpoint.load_checkpoint(self.storage, self.prefix, *pointer)
         except (NotFound, Corrupt):
             return None
-
-    def _missing(self, version: int, wanted: int) -> Corrupt:
-        return Corrupt(
-            f"{self._key(wanted)}: the commit of version {wanted}, on the way to version {version}, is missing: restore it from a replica"
-        )
 
     def _birth(self) -> State:
         """The state before version 1: nothing but the dataset's birth certificate, which the chain starts from."""

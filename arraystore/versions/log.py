@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 
 import msgspec
+from msgspec.structs import replace
 
 from arraystore.errors import (
     AlreadyExists,
@@ -16,12 +17,13 @@ from arraystore.errors import (
     NotFound,
     PlanExpired,
     StorageError,
+    Unsupported,
 )
 from arraystore.storage.base import Batch, Storage
 from arraystore.versions import checkpoint
 from arraystore.versions.commit import Commit
 from arraystore.versions.draft import Draft, as_read
-from arraystore.versions.floors import Floor, save_floor
+from arraystore.versions.floors import Floor, Mark, change_floor
 from arraystore.versions.fold import below_floor, fold
 from arraystore.versions.history import History
 from arraystore.versions.notices import Notices
@@ -48,29 +50,44 @@ class Log(History):
         self._notices = notices
 
     def publish_floor(
-        self, version: int, *, kept: Mapping[int, str] | None = None, time: int = 0, role: str = "", reason: str = ""
+        self,
+        version: int,
+        *,
+        kept: Mapping[int, str] | None = None,
+        time: int = 0,
+        role: str = "",
+        reason: str = "",
+        mark: Mark | None = None,
     ) -> Floor:
         """Make it known, durably, that versions up to that of a checkpoint may be removed from now on; never lowers it.
 
         `kept` has, per version that stays readable all the same, the digest of its checkpoint, which is there. What was kept before
-        stays kept.
+        stays kept. With `mark` nothing is done unless it still stands: what was pinned under another one might be missing in `kept`.
         """
-        present = self.floor_record()
-        if version <= present.floor:
-            return present
         base = checkpoint.load_checkpoint(self.storage, self.prefix, version, None)
         assert base.checkpoint is not None
-        mark = present.mark if present.mark is not None and present.mark.floor > version else None
-        floor = Floor(
-            floor=version,
-            digest=base.checkpoint[1],
-            time=time,
-            role=role,
-            reason=reason,
-            kept=tuple(sorted({**present.checkpoints, **(kept or {})}.items())),
-            mark=mark,
-        )
-        save_floor(self.storage, self.prefix, floor)
+        digest = base.checkpoint[1]
+
+        def raised(present: Floor) -> Floor | None:
+            if version <= present.floor or (mark is not None and present.mark != mark):
+                return None
+            return replace(
+                present,
+                floor=version,
+                digest=digest,
+                time=time,
+                role=role,
+                reason=reason,
+                kept=tuple(sorted({**present.checkpoints, **(kept or {})}.items())),
+                mark=present.mark if present.mark is not None and present.mark.floor > version else None,
+            )
+
+        return self.change_floor(raised)
+
+    def change_floor(self, change: Callable[[Floor], Floor | None]) -> Floor:
+        """Replace the floor by what `change` makes of it (None: as it is), durably; `change` is asked again if another was quicker."""
+        floor = change_floor(self.storage, self.prefix, change)
+        self._seen = floor
         return floor
 
     def publish(self, decide: Callable[[State], Draft | None], *, locked: bool = False) -> State:
@@ -88,9 +105,9 @@ class Log(History):
             draft = decide(state)
             self._make_durable(state)
             if draft is None:
-                if self.floor() <= state.version:
+                if self.bound() <= state.version:
                     return state
-                self._known = None  # slept below the floor: what it saw isn't the newest
+                self._known = None  # slept below the bound: what it saw isn't the newest
                 continue
             after = self._try(state, draft)
             if after is not None:
@@ -157,7 +174,7 @@ class Log(History):
         is_void = is_ours and self._is_void(commit.version)
         self._announce(commit, after if is_ours and not is_void else None)
         if is_void:
-            self._known = None  # A suspended writer woke up below the floor.
+            self._known = None  # A suspended writer woke up below the floor, or among what was packed.
         if is_void or not is_ours:
             return None
         self._durable = commit.version
@@ -173,10 +190,10 @@ class Log(History):
             raise CommitUnknown(msg) from error
 
     def _is_void(self, version: int) -> bool:
-        """Whether a version that was just created lies at or below the floor."""
+        """Whether a version that was just created lies at or below the bound."""
         try:
-            return version <= self.floor()
-        except (Corrupt, StorageError) as error:
+            return version <= self.bound()
+        except (Corrupt, StorageError, Unsupported) as error:
             msg = f"{self._key(version)}: was written, but whether it counts can't be told ({error}); read the log before repeating it"
             raise CommitUnknown(msg) from error
 

@@ -16,7 +16,8 @@ FIRST_LINE_LIMIT_BYTES = 200
 HEADER_LIMIT_BYTES = 64 << 20
 WINDOW_LENGTHS = "window-lengths"  # windows had other lengths before (FORMAT.md section 5)
 PURGE = "purge"  # rows of some windows were taken out of every version (FORMAT.md section 6)
-KNOWN_FEATURES = frozenset({WINDOW_LENGTHS, PURGE})
+PACKS = "packs"  # commits lie in packs that the floor names (FORMAT.md section 8)
+KNOWN_FEATURES = frozenset({WINDOW_LENGTHS, PURGE, PACKS})
 BODY_LIMIT_BYTES = 1 << 30
 ALIGNMENT_BYTES = 8
 _FRAME_BYTES = len("arraystore  1   \n") + hashlib.sha256().digest_size * 2  # of a first line, but for its kind and both lengths
@@ -139,6 +140,15 @@ def told_bytes(data: bytes) -> int | None:
         return None
     head, body = int(words[4]), int(words[5])
     return len(line) + 1 + head + body if head <= HEADER_LIMIT_BYTES and body <= BODY_LIMIT_BYTES else None
+
+
+def told_lengths(data: bytes, kind: str) -> tuple[int, int, int] | None:
+    """Lengths of first line, header and body as a record of that kind tells them; None for one that isn't."""
+    line, newline, _ = data[:FIRST_LINE_LIMIT_BYTES].partition(b"\n")
+    words = line.split(b" ")
+    if not newline or told_bytes(data) is None or words[:3] != [b"arraystore", kind.encode(), b"1"]:
+        return None
+    return len(line) + 1, int(words[4]), int(words[5])
 
 
 def decode_record[T](kind: str, data: bytes, header_type: type[T], where: str) -> tuple[T, memoryview, str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from unittest import mock
 
 import numpy as np
 
@@ -198,6 +199,42 @@ def with_past(machine: Machine) -> object:
     return see("canonical")(machine), readable
 
 
+def worth_packing(machine: Machine) -> None:
+    """With a checkpoint some commits before the newest."""
+    filled(machine)
+    more_to_pack(machine, 15_000)
+
+
+def more_to_pack(machine: Machine, first: int) -> None:
+    dataset = canonical(machine)
+    dataset.append(plain(1, first))
+    with mock.patch("arraystore.versions.checkpoint.is_due", return_value=True):
+        dataset.append(plain(1, first + 1))
+    dataset.append(plain(1, first + 2))
+
+
+def packed(machine: Machine) -> None:
+    """With a pack, and commits that would go into the next."""
+    worth_packing(machine)
+    pack(machine)
+    more_to_pack(machine, 20_000)
+
+
+def pack(machine: Machine) -> Any:
+    return opened(machine, "operations").pack("canonical", dry_run=False, least=2)["canonical/venue/trades/X"]
+
+
+def at_every_version(machine: Machine) -> object:
+    """Besides what readers see, every version, and its digest."""
+    dataset = maintained(machine)
+    past = [(version.number, version.digest, told(dataset.at(version.number))) for version in dataset.versions()]
+    return see("canonical")(machine), past
+
+
+def with_packs(machine: Machine) -> object:
+    return maintained(machine)._log.floor_record().packs, at_every_version(machine)
+
+
 def with_tags(machine: Machine) -> object:
     store = opened(machine, "operations")
     return see("canonical")(machine), {name: (store.tagged(name).version, store.tagged(name).pins) for name in store.tags()}
@@ -302,6 +339,8 @@ SCENARIOS = {
 # What takes more than one commit or record, and may be found between two of them.
 OF_SEVERAL_STEPS = {
     "expire": Scenario(superseded, expire, with_past),
+    "pack": Scenario(worth_packing, pack, with_packs),
+    "pack once more": Scenario(packed, pack, with_packs),
     "release from quarantine": Scenario(held, release),
     "hold in quarantine": Scenario(filled, hold, see("quarantine")),
     "copy": Scenario(many, copy, of_the_copy),

@@ -17,12 +17,15 @@ from tests.attack.scenarios import (
     SCENARIOS,
     SMALL,
     Scenario,
+    at_every_version,
     canonical,
     collect,
     expired,
     filled,
     made,
     opened,
+    pack,
+    packed,
     plain,
     session,
     with_past,
@@ -131,6 +134,21 @@ def test_after_a_cut_the_next_writer_goes_on_without_repair(name: str, fate: Sur
         dataset.append(plain(LARGE, 60_000))
         assert canonical(up).read().row_count == count + SMALL + LARGE, number
         assert not canonical(up).verify(deep=True)
+
+
+def test_packing_may_take_as_many_goes_as_power_allows() -> None:
+    """Commits' own objects may be back after a cut, or half of them: what is in packs counts, and the next run ends what the last began."""
+    prepared = Disk()
+    packed(prepared)
+    readable = at_every_version(prepared.copy())
+    for disk, number, _ in cuts(Scenario(packed, pack, at_every_version), prepared):
+        for fate in FATES:
+            up = disk.after_cut(fate)
+            assert at_every_version(up) == readable, (number, fate.__name__)
+            pack(up)
+            assert at_every_version(up) == readable, (number, fate.__name__)
+            done = pack(up)
+            assert (done.packs, done.removed) == ((), 0)
 
 
 def test_garbage_may_be_collected_in_as_many_goes_as_power_allows() -> None:

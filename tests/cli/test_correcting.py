@@ -93,7 +93,7 @@ LOOK = {
     "verify",
 }
 #: Those whose dry runs have tests of their own, where there is something to remove.
-ELSEWHERE = {"gc", "expire", "purge"}
+ELSEWHERE = {"pack", "gc", "expire", "purge"}
 #: What changes something: as a role that may, and one that may not.
 CHANGES: list[tuple[tuple[str, ...], str]] = [
     (("ingest", "{files}/quotes.csv", "--mapping", "{files}/own.toml", "--into", "canonical/venue/quotes/X", *QUALITY), "live"),

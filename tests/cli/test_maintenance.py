@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner, Result
@@ -49,6 +50,23 @@ def test_who_may_not_is_told_so(copy: Path) -> None:
 
 def test_a_pattern_that_names_nothing_is_an_error(copy: Path) -> None:
     assert command(copy, "compact", "canonical/nobody").exit_code == 3
+
+
+def test_pack_shows_its_plan_and_carries_it_out(copy: Path) -> None:
+    dataset = arraystore.open_store(copy, role="data-quality").canonical["binance-usdm", "trades", "BTC/USDT"]
+    for number in range(3):
+        with mock.patch("arraystore.versions.checkpoint.is_due", return_value=number == 1):
+            dataset.update(attributes={"number": number})
+    before = trades(copy).versions()
+    plan = json.loads(command(copy, "pack", "canonical", "--least", "2", "--json").stdout)
+    assert plan["dry_run"]
+    (made,) = plan["datasets"][TRADES]["packs"]
+    assert (made["first"], plan["datasets"][TRADES]["removed"]) == (1, made["last"])
+    assert "to pack; --yes does it" in command(copy, "pack", "canonical", "--least", "2").stdout
+    assert "1 dataset packed" in command(copy, "pack", "canonical", "--least", "2", "--yes").stdout
+    assert "0 datasets packed" in command(copy, "pack", "canonical", "--yes").stdout
+    assert trades(copy).versions() == before
+    assert command(copy, "pack", "canonical", "--role", "data-quality").exit_code == 4
 
 
 def test_what_destroys_wants_a_yes(copy: Path) -> None:

@@ -13,7 +13,20 @@ import google_crc32c
 import numpy as np
 
 from tests.format import independent_columns as columns
-from tests.format.independent_records import MIB, SEGMENT, VERSION, Damaged, Json, Record, escape, need, read_group, read_record, unescape
+from tests.format.independent_records import (
+    MIB,
+    SEGMENT,
+    VERSION,
+    Damaged,
+    Json,
+    Record,
+    decode_record,
+    escape,
+    need,
+    read_group,
+    read_record,
+    unescape,
+)
 
 TEMPLATES = {"raw": 3, "canonical": 3, "quarantine": 3, "derived": 4, "experiments": 2, "execution-records": 3}
 COMPLETENESS = ["open", "partial", "complete"]
@@ -88,6 +101,11 @@ class Dataset:
         floor = read_record(path, "floor").header if path.exists() else {"floor": 0, "digest": ""}
         self.floor: int = floor["floor"]
         self.floor_digest: str = floor["digest"]
+        need(set(floor.get("requires", [])) <= {"packs"}, f"the floor needs {floor.get('requires')}")
+        self.packs: list[list[int]] = floor.get("packs", [])
+        ends = [end for pack in self.packs for end in pack]
+        need(ends == sorted(ends) and all(first <= last for first, last in self.packs), f"packs {self.packs}")
+        self.bound = max(self.floor, *ends, 0)
 
     # --- section 8: the head
 
@@ -99,8 +117,8 @@ class Dataset:
         hint = self.place / "_log" / "latest"
         text = hint.read_text(errors="replace") if hint.is_file() else ""
         kept = sorted((int(path.name) for path in self.place.glob("_checkpoints/*") if VERSION.fullmatch(path.name)), reverse=True)
-        starts = [int(text) if re.fullmatch("[0-9]{1,20}", text) else 0, self.floor + 1, *kept]
-        low = next((v for v in starts if self._commit_path(v).exists() and (v > self.floor or v in kept)), 0)
+        starts = [int(text) if re.fullmatch("[0-9]{1,20}", text) else 0, self.bound + 1, *kept]
+        low = next((v for v in starts if self._commit_path(v).exists() and (v > self.bound or v in kept)), 0)
         if not low:
             return 0
         step = 1
@@ -118,9 +136,26 @@ class Dataset:
     # --- sections 6 and 7: commits, folding, checkpoints
 
     def commit(self, version: int) -> Record:
-        record = read_record(self._commit_path(version), "commit")
+        pack = next((pack for pack in self.packs if pack[0] <= version <= pack[1]), None)
+        record = read_record(self._commit_path(version), "commit") if pack is None else self._packed(pack, version)
         need(set(record.header.get("requires", [])) <= FEATURES, f"version {version} needs {record.header.get('requires')}")
         need(record.header["version"] == version, f"version {record.header['version']} at {version}")
+        return record
+
+    def _packed(self, pack: list[int], version: int) -> Record:
+        """A commit out of a pack (section 8)."""
+        place = self.place / "_packs" / f"{pack[0]:020}-{pack[1]:020}"
+        found = read_record(place, "pack")
+        need([found.header["first"], found.header["last"]] == pack, f"{place} is another pack")
+        arrays = found.arrays(found.header["arrays"])
+        number, offset = version - pack[0], arrays["offset"]
+        need(len(offset) == pack[1] - pack[0] + 2 and offset[0] == 0 and offset[-1] == len(arrays["records"]), f"the table of {place}")
+        held = arrays["records"][offset[number] : offset[number + 1]].tobytes()
+        line, header, body = held.partition(b"\n")[0] + b"\n", *map(int, held.partition(b"\n")[0].split()[4:])
+        missing = len(line) + header + body - len(held)
+        need(missing == 0 or (missing > 0 and len(held) + missing <= 4096), f"version {version} in {place}: its length")
+        record = decode_record(held[: len(held) - body] + b" " * missing + held[len(held) - body :], "commit", place)
+        need(record.digest == arrays["digest"][number].tobytes().hex(), f"version {version} in {place}")
         return record
 
     def state(self, version: int | None = None, *, from_checkpoint: bool = True) -> State:

@@ -73,7 +73,11 @@ def read_object(path: Path) -> bytes:
 
 
 def read_record(path: Path, kind: str) -> Record:
-    line, _, rest = read_object(path).partition(b"\n")
+    return decode_record(read_object(path), kind, path)
+
+
+def decode_record(data: bytes, kind: str, path: Path) -> Record:
+    line, _, rest = data.partition(b"\n")
     words = re.fullmatch(rb"arraystore ([a-z]+) 1 ([0-9a-f]{64}) (0|[1-9][0-9]*) (0|[1-9][0-9]*)", line)
     need(words and len(line) < 200 and words[1].decode() == kind, f"{path}: {line[:200]!r}")
     header, body = int(words[3]), int(words[4])

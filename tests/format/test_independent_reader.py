@@ -2,9 +2,11 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import arraystore
-from arraystore import Column, Frame, Order, Role, Schema
+from arraystore import Column, Frame, Kind, Order, Role, Schema
 from arraystore.testing.strategies import rows_of, schemas, small_chunks
 from arraystore.versions.draft import Draft, draft_commit
 from layouts import naming
@@ -64,6 +66,24 @@ def test_it_reads_the_rows_that_were_given_at_every_version(expected: Expected) 
             name = on_disk(state, window)
             assert state.schema_of(name) == expected.schema(window, version)
             assert differences(dataset.read(name, state), expected.rows(window, version)) == []
+
+
+def test_it_reads_packed_commits_as_it_read_them_before(tmp_path: Path) -> None:
+    root = arraystore.open_store(tmp_path, role="data-quality", create=True)
+    dataset = root.canonical.create(KEY, Schema(name="plain", columns=(Column(name="time", kind=Kind.TIME), Column(name="size"))))
+    for number in range(20):
+        with mock.patch("arraystore.versions.checkpoint.is_due", return_value=number in {5, 14}):
+            dataset.update(attributes={"number": number})
+    before = [replace(state) for state in Store(tmp_path).dataset("canonical", KEY).states()]
+    for least in (2, 2):
+        done = arraystore.open_store(tmp_path, role="operations").pack(dry_run=False, least=least)
+    assert done
+    packed = Store(tmp_path).dataset("canonical", KEY)
+    assert packed.packs
+    assert not (packed.place / "_log" / f"{1:020}").exists()
+    assert list(packed.states()) == before
+    assert packed.head() == dataset.refresh().version
+    assert [packed.state(state.version) for state in before] == before
 
 
 @pytest.mark.parametrize("expected", DATASETS, ids=repr)

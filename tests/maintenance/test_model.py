@@ -13,6 +13,7 @@ import arraystore
 from arraystore.errors import VersionExpired
 from arraystore.frames.intake import rows_from
 from arraystore.segments.segment import write_segments
+from arraystore.upkeep.packing import Packing
 from tests.maintenance.conftest import KEY, plain, schema_of, values
 from tests.store.conftest import DAY, START
 
@@ -101,6 +102,16 @@ class Maintained(RuleBasedStateMachine):
             write_segments(
                 batch, f"{self.dataset._log.prefix}/{WINDOWS[0]}", rows, base_version=state.version, schema_number=0, profile="dense"
             )
+
+    @rule(least=st.integers(2, 4))
+    def pack(self, least: int) -> None:
+        store = self.open("operations")
+        address = "canonical/venue/trades/X"
+        plan = store.pack("canonical", least=least)[address]
+        done = store.pack("canonical", dry_run=False, least=least)[address]
+        assert done == plan
+        assert store.pack("canonical", least=least)[address] == Packing(packs=(), removed=0)
+        self.saw(self.dataset)
 
     @rule(keep=st.integers(1, 3))
     def expire(self, keep: int) -> None:

@@ -114,23 +114,27 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(500)
         if fault == "forbidden":
             return self._answer(403)
+        if not self._kept(key, data):
+            return self._answer(412)
+        return self._answer(500 if fault in ("lost answer", "deaf") else 200)
+
+    def _kept(self, key: str, data: bytes) -> bool:
+        """Whether the conditions were met, and the object was put."""
         conditional = self.server.honest and self.headers.get("If-None-Match") == "*"
         if self.server.racy:
             taken = key in self.server.objects
             time.sleep(0.1)  # so that racers all look before one writes, however busy the machine is
             if conditional and taken:
-                return self._answer(412)
+                return False
         with self.server.guard:
-            if conditional and not self.server.racy and key in self.server.objects:
-                return self._answer(412)
-            if self.server.honest and (wanted := self.headers.get("If-Match")) and not self._matches(key, wanted):
-                return self._answer(412)
+            held = self.server.objects.get(key)
+            if conditional and not self.server.racy and held is not None:
+                return False
+            wanted = self.headers.get("If-Match")
+            if self.server.honest and wanted and (held is None or wanted.strip('"') != hashlib.md5(held).hexdigest()):
+                return False
             self.server.objects[key] = data
-        return self._answer(500 if fault in ("lost answer", "deaf") else 200)
-
-    def _matches(self, key: str, wanted: str) -> bool:
-        held = self.server.objects.get(key)
-        return held is not None and wanted.strip('"') == hashlib.md5(held).hexdigest()
+        return True
 
     def do_GET(self):
         key, query = self._split()
