@@ -321,8 +321,8 @@ class Appender[R](_Appender[R]):
     once the oldest waited for `max_seconds`, or at a `flush`. Rows of one call are never parted. Until a commit is durable its rows are
     `unacknowledged`: they are all that a crash can lose.
 
-    An attempt that left nothing behind (`Retry`; `StorageError`: a full disk) is made again, with the same token, so that no row is
-    ever there twice; meanwhile the error is raised by the next call, whose rows aren't taken, by every `flush`, and by calls that wait
+    An attempt that left nothing behind (`Retry`; `StorageError`: a full disk) is made again, of the same rows with the same token, so
+    that no row is ever there twice; meanwhile the error is raised by the next call, whose rows aren't taken, by every `flush`, and by calls that wait
     for room. After any other error the appender stops: every call raises it, and `leftovers()` has what wasn't committed.
     """
 

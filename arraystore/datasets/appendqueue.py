@@ -64,6 +64,7 @@ class AppendQueue:
     rows: int = 0
     bytes: int = 0
     _batches: deque[Batch] = field(default_factory=deque)
+    _group: tuple[Batch, ...] = ()  # what was given to be committed and isn't yet
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -93,7 +94,14 @@ class AppendQueue:
         return self._batches[0].at + self.limits.max_seconds
 
     def group(self) -> tuple[Batch, ...]:
-        """The oldest batches that make one commit: of one record, as many as the limits allow, but one at least. They stay in the queue."""
+        """The oldest batches that make one commit: of one record, as many as the limits allow, but one at least. They stay in the queue.
+
+        Until they are done it is the same ones, whatever came after them: a token stands for the same rows at every attempt.
+        """
+        self._group = self._group or self._oldest()
+        return self._group
+
+    def _oldest(self) -> tuple[Batch, ...]:
         chosen: list[Batch] = []
         rows = size = 0
         for batch in self._batches:
@@ -110,6 +118,7 @@ class AppendQueue:
 
     def done(self, group: tuple[Batch, ...]) -> None:
         """Forget a group, which `group` gave: it is durable."""
+        self._group = ()
         for batch in group:
             taken = self._batches.popleft()
             assert taken is batch, "groups are committed in order, one at a time"
