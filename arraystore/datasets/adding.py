@@ -103,18 +103,16 @@ class Adding(DatasetView):
             Before anything is written.
         """
         self._place.require(Action.WRITE)
-        request = Request(
-            operation="append",
-            role=self._place.role.value,
-            rows=self._rows_from(data, self._schema_for(window, schema)),
-            window=None if window is None else self._on_disk(window),
-            coverage=arguments.coverage(coverage),
-            completeness=arguments.completeness(completeness),
+        request = self._request(
+            self._rows_from(data, self._schema_for(window, schema)),
+            None if window is None else self._on_disk(window),
+            inputs=inputs,
+            token=token,
+            coverage=coverage,
+            completeness=completeness,
             reopen=reopen,
-            inputs=arguments.inputs(inputs),
-            token=arguments.token(token),
-            window_attributes=arguments.json_object(window_attributes, "window_attributes"),
-            reason=arguments.text(reason, "reason"),
+            window_attributes=window_attributes,
+            reason=reason,
         )
         return self.commit(request)
 
@@ -139,16 +137,14 @@ class Adding(DatasetView):
         true: then rows may come in any order, and read back by time, ties as they came.
         """
         self._place.require(Action.WRITE)
-        request = Request(
-            operation="append",
-            role=self._place.role.value,
-            coverage=arguments.coverage(coverage),
-            completeness=arguments.completeness(completeness),
+        request = self._request(
+            inputs=inputs,
+            token=token,
+            coverage=coverage,
+            completeness=completeness,
             reopen=reopen,
-            inputs=arguments.inputs(inputs),
-            token=arguments.token(token),
-            window_attributes=arguments.json_object(window_attributes, "window_attributes"),
-            reason=arguments.text(reason, "reason"),
+            window_attributes=window_attributes,
+            reason=reason,
         )
         schema = self._schema_for(None, None)
         state = self._log.head()
@@ -161,6 +157,34 @@ class Adding(DatasetView):
         rows = (given if isinstance(given, Rows) and given.schema == taken else rows_from(given, taken) for given in batches)
         streamed = write_stream(self._log, state, schema, rows, sort=sort, piece_bytes=piece_bytes)
         return self.commit(dataclass_replace(request, rows=streamed.rows, written=streamed.written), count=streamed.count)
+
+    def _request(
+        self,
+        rows: Rows | None = None,
+        window: str | None = None,
+        *,
+        inputs: Iterable[Pin],
+        token: tuple[str, int] | None,
+        coverage: Iterable[IntervalLike] | IntervalLike | None,
+        completeness: str | None,
+        reopen: bool,
+        window_attributes: Mapping[str, Any] | None,
+        reason: str,
+    ) -> Request:
+        """What a caller wants added, each argument checked."""
+        return Request(
+            operation="append",
+            role=self._place.role.value,
+            rows=rows,
+            window=window,
+            coverage=arguments.coverage(coverage),
+            completeness=arguments.completeness(completeness),
+            reopen=reopen,
+            inputs=arguments.inputs(inputs),
+            token=arguments.token(token),
+            window_attributes=arguments.json_object(window_attributes, "window_attributes"),
+            reason=arguments.text(reason, "reason"),
+        )
 
     def appender(
         self,

@@ -48,7 +48,7 @@ class _Watched:
 
     def __init__(self, now: float) -> None:
         self.count = 0
-        self.most = 0  # bytes of the largest object since the files were made
+        self.most = 0  # bytes of the largest object, so that sizes don't go up and down
         self.size = 0  # of each file
         self.since = now  # of the first that was counted, or when the files were made
         self.files: list[int] = []
@@ -78,13 +78,15 @@ class Spares:
                 self._forget(watched)
                 watched.count, watched.most, watched.since = 0, 0, now
             watched.most = max(watched.most, size)
+            if size > watched.size:
+                self._forget(watched)
             if not watched.files:
                 watched.count += 1
                 if watched.count <= BUSY:
                     return 0
                 self._make(watched, enter)
                 watched.since = now
-            return watched.size if watched.files and size <= watched.size else 0
+            return watched.size if watched.files else 0
 
     def take(self, path: str, size: int) -> int | None:
         """The descriptor of a spare of that size for the directory at `path`, open for writing at its beginning: the caller's; or None."""
@@ -93,9 +95,8 @@ class Spares:
             return watched.files.pop() if watched is not None and watched.files and watched.size == size else None
 
     def _make(self, watched: _Watched, enter: Callable[[], Directory]) -> None:
-        """Make some that the next objects fit too, if they are a little larger than those before."""
+        """Make some that the next objects fit too, if they are a little larger than the largest before."""
         watched.size = min(SPARE_BYTES, (watched.most // _STEP_BYTES + 1) * _STEP_BYTES)
-        watched.most = 0
         try:
             _make(enter(), watched.size, watched.files)
         except OSError:
