@@ -322,8 +322,8 @@ class Appender[R](_Appender[R]):
     `unacknowledged`: they are all that a crash can lose.
 
     An attempt that left nothing behind (`Retry`; `StorageError`: a full disk) is made again, of the same rows with the same token, so
-    that no row is ever there twice; meanwhile the error is raised by the next call, whose rows aren't taken, by every `flush`, and by calls that wait
-    for room. After any other error the appender stops: every call raises it, and `leftovers()` has what wasn't committed.
+    that no row is ever there twice; meanwhile the error is raised by the next call, whose rows aren't taken, by every `flush`, and by
+    calls that wait for room. After any other error the appender stops: every call raises it, and `leftovers()` has what wasn't committed.
     """
 
     def append(self, data: Any, *, coverage: Any = None) -> int:
