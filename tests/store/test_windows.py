@@ -214,8 +214,8 @@ def test_series_come_one_after_another(root: Any) -> None:
     found = {frame.window: frame for frame in dataset.windows(prefetch=1)}
     assert tuple(found) == dataset.windows()
     assert found["equity"].row_count == 5
-    times = found["equity"]["time"]
-    assert dataset.as_of(times + 1, ["price"], window="equity").row.tolist() == list(range(5))
+    times = found["equity"]["time"] + np.timedelta64(1, "ns")
+    assert dataset.as_of(times, ["price"], window="equity").row.tolist() == list(range(5))
     with pytest.raises(arraystore.InvalidInput, match="along time"):
         dataset.windows("2024-08-08")
 
