@@ -1,6 +1,8 @@
 """`uv run python -m benchmarks [CASE…] [--scale small|full] [--json FILE]`."""
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from benchmarks import (
     history,
     ingest,
     labelled,
+    large,
     many,
     opening,
     peers,
@@ -32,7 +35,7 @@ from benchmarks import (
 )
 from benchmarks.absent import absent
 from benchmarks.frame import Setting
-from benchmarks.report import as_json, print_table, write_readme
+from benchmarks.report import add_json, cases_of, print_table, write_readme
 
 CASES: dict[str, Any] = {
     "append": append,
@@ -45,6 +48,7 @@ CASES: dict[str, Any] = {
     "discovery": discovery,
     "growth": growth,
     "ingest": ingest,
+    "large": large,
     "many": many,
     "open_history": history,
     "peers": peers,
@@ -62,7 +66,9 @@ CASES: dict[str, Any] = {
 @click.command()
 @click.argument("cases", nargs=-1, type=click.Choice(sorted(CASES)))
 @click.option("--scale", type=click.Choice(["small", "full"]), default="full", show_default=True)
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures there, too.")
+@click.option(
+    "--json", "path", type=click.Path(path_type=Path), help="Write the figures there, too, beside those of other cases that it has."
+)
 @click.option(
     "--cache", type=click.Path(path_type=Path, file_okay=False), help="Where tables are built, once; name a folder on the disk to measure."
 )
@@ -87,20 +93,27 @@ def main(
     seconds: float | None,
     power_cut: bool,
 ) -> None:
-    """Run the cases (all by default) and print one table each."""
+    """Run the cases (all by default, or with --readme those that the page has) and print one table each.
+
+    Several run in a process each, so that what one leaves in memory is none of the next.
+    """
+    chosen = cases or tuple(cases_of() if readme else sorted(CASES))
+    if missing := absent():
+        print(f"Not installed, and left out: {', '.join(missing)}.")
+    if len(chosen) > 1:
+        given = [each for each in sys.argv[1:] if each not in cases]
+        for name in chosen:
+            subprocess.run([sys.executable, "-m", "benchmarks", name, *given], check=True)
+        return
+    (name,) = chosen
     options: dict[str, dict[str, Any]] = {"recorder": {"seconds": seconds}, "peers": {"power_cut": power_cut}}
     small = scale == "small"
     setting = Setting(small=small, cache=cache, rounds=rounds, rows=rows, only=only)
-    if missing := absent():
-        print(f"Not installed, and left out: {', '.join(missing)}.")
-    results: dict[str, list[Any]] = {}
-    for name in cases or sorted(CASES):
-        run = CASES[name].run
-        more = {"setting": setting} if "setting" in inspect.signature(run).parameters else {}
-        results[name] = run(small=small, **more, **options.get(name, {}))
-        print_table(CASES[name], results[name])
-        if path is not None:
-            path.write_text(as_json(results))
+    more = {"setting": setting} if "setting" in inspect.signature(CASES[name].run).parameters else {}
+    results = {name: CASES[name].run(small=small, **more, **options.get(name, {}))}
+    print_table(CASES[name], results[name])
+    if path is not None:
+        add_json(path, results)
     if readme and pictures is None:
         pictures = Path(__file__).parent / "pictures"
     drawn = [] if pictures is None else plots.draw(results, pictures)

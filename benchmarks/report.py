@@ -58,12 +58,15 @@ def print_table(case: Any, measured: Sequence[Any]) -> None:
     Console().print(table)
 
 
-def as_json(results: Mapping[str, Sequence[Any]]) -> str:
-    """All figures with their ratios, goals with whether they are met, and the machine."""
-    told: dict[str, Any] = {"machine": machine()}
+def add_json(path: Path, results: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Put figures into a file beside those of other cases that it has: ratios, goals and whether they are met, and the machine."""
+    told: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     for name, measured in results.items():
         told[name] = [asdict(each) | {"ratio": each.ratio} | _goals_of(each) for each in measured]
-    return json.dumps(told, indent=1) + "\n"
+    told["machine"] = machine()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told, indent=1) + "\n")
+    return told
 
 
 def _goals_of(figure: Any) -> dict[str, Any]:
@@ -91,17 +94,35 @@ def markdown(case: Any, measured: Sequence[Any]) -> str:
 def write_readme(
     results: Mapping[str, Sequence[Any]], cases: Mapping[str, Any], pictures: Iterable[Path] = (), page: Path = README
 ) -> None:
-    """Put new tables, and the machine they are of, between the marks that the page has for them."""
+    """Put new tables, the goals of all that was measured, and the machine, between the marks that the page has for them."""
     text = page.read_text()
     shown = {path.stem: path for path in pictures}
+    told = add_json(page.parent / "figures.json", results)
     for name, measured in results.items():
-        if mark_of(name) not in text:
-            continue
         body = markdown(cases[name], measured)
         if name in shown:
             body += f"\n\n![{name}]({shown[name].relative_to(page.parent)})"
         text = _between(text, name, body)
-    page.write_text(_between(text, "machine", _machine_told()) if mark_of("machine") in text else text)
+    text = _between(text, "goals", _goals_told(told))
+    page.write_text(_between(text, "machine", _machine_told(told["machine"])))
+
+
+def cases_of(page: Path = README) -> list[str]:
+    """The cases that a page has marks for, in its order."""
+    return [name for name in re.findall(r"<!-- begin (\w+) -->", page.read_text()) if name not in ("goals", "machine")]
+
+
+def _goals_told(told: Mapping[str, Any]) -> str:
+    """A row a goal of all cases."""
+    lines = ["| case | data | goal, as a ratio | at least | measured | |", "|---|---|---|---|---|---|"]
+    for case, figures in told.items():
+        for figure in figures if isinstance(figures, list) else ():
+            for goal in figure.get("goals", ()):
+                if goal["wanted"]:
+                    what = goal["what"] + (f" ({goal['beside']})" if goal["beside"] else "")
+                    met = "met" if goal["met"] else "**missed**"
+                    lines.append(f"| `{case}` | {figure['data']} | {what} | {goal['wanted']:g} | {goal['found']:.2f} | {met} |")
+    return "\n".join(lines)
 
 
 def mark_of(name: str) -> str:
@@ -111,12 +132,13 @@ def mark_of(name: str) -> str:
 
 def _between(text: str, name: str, body: str) -> str:
     begin, end = mark_of(name), f"<!-- end {name} -->"
+    if begin not in text:
+        return text
     before, rest = text.split(begin, 1)
     return f"{before}{begin}\n{body}\n{end}{rest.split(end, 1)[1]}"
 
 
-def _machine_told() -> str:
-    told = machine()
+def _machine_told(told: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{library} {version}" for library, version in told["versions"].items())
     loads = " / ".join(map(str, told["load"]))
     return (

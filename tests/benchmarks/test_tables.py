@@ -1,5 +1,6 @@
 """The cases about tables run, tiny, with what is installed; a contestant that gives back other values is refused."""
 
+import inspect
 import json
 from dataclasses import replace
 from unittest import mock
@@ -16,6 +17,7 @@ from benchmarks import (
     frame,
     history,
     labelled,
+    large,
     many,
     opening,
     raw,
@@ -29,7 +31,7 @@ from benchmarks import (
 from benchmarks.__main__ import CASES, main
 from benchmarks.cold import answer
 from benchmarks.frame import Goal, Setting, build, enter, take_turns
-from benchmarks.report import mark_of, write_readme
+from benchmarks.report import cases_of, mark_of, write_readme
 from benchmarks.tables.base import EVERYTHING, Data, Query, WrongValues, check
 from benchmarks.tables.ours import Dataset
 
@@ -162,6 +164,16 @@ def test_a_lazy_dataset_computes_to_what_was_written(setting):
     assert {each.data.split(": ")[1] for each in opened} == {"open", "open, .sel of a minute"}
 
 
+def test_memory_beyond_the_result_is_of_the_reading_process(setting, capsys):
+    data = synthetic.top_of_book(ROWS, ROWS)
+    (way,) = [way for way in frame.all_ways() if way.name == "arraystore"]
+    large.answer("arraystore", build(way, data, setting.folder), data.decoded)
+    wall, cpu, beyond = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert min(wall, cpu, beyond) >= 0
+    readings = [large.Reading(data="x", contestant="arraystore", rows=rows, milliseconds=rows, cpu=rows, beyond=1) for rows in (10, 100)]
+    assert [goal.met for each in large._judged(readings, 100) for goal in each.goals] == [True, True]
+
+
 def wrong(change):
     """A way that is ours, but for what it does to the values it gives back."""
     (ours,) = [way for way in frame.all_ways() if way.name == "arraystore"]
@@ -244,13 +256,21 @@ def test_json_has_the_machine_and_whether_goals_are_met(setting, tmp_path):
 
 def test_tables_go_between_their_marks_on_a_page(setting, tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{mark_of('columns')}\nold\n<!-- end columns -->\nafter\n")
+    marked = "\n".join(f"{mark_of(name)}\nold\n<!-- end {name} -->" for name in ("goals", "columns"))
+    page.write_text(f"before\n{marked}\nafter\n")
+    assert cases_of(page) == ["columns"]
     write_readme({"columns": columns.run(setting=replace(setting, only=FEW))}, CASES, page=page)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
     assert "| **arraystore** |" in text
+    assert "| `columns` | quotes, 4,000 rows | of the limit, reused memory | 0.9 |" in text
+
+
+def test_the_page_has_a_place_for_each_case_about_tables():
+    with_setting = {name for name, case in CASES.items() if "setting" in inspect.signature(case.run).parameters}
+    assert set(cases_of()) == with_setting
 
 
 def test_a_goal_says_whether_it_is_met():
