@@ -83,6 +83,7 @@ from layouts import (
 from layouts.deviations import Deviation, Severity
 
 if TYPE_CHECKING:
+    from arraystore.bridges.hftbacktest import to_hftbacktest
     from arraystore.classes.cases import Note, QuarantineCase
     from arraystore.classes.execution import ExecutionSurface, SequenceRange, Session
     from arraystore.classes.experiments import Experiment, ExperimentsSurface
@@ -220,11 +221,13 @@ __all__ = [
     "schema_by_name",
     "shipped_mappings",
     "summarise",
+    "to_hftbacktest",
 ]
 
 _LOADED_WHEN_USED = {
     name: module
     for module, names in {
+        "arraystore.bridges.hftbacktest": ["to_hftbacktest"],
         "arraystore.classes.cases": ["Note", "QuarantineCase"],
         "arraystore.upkeep.copying": ["Copied"],
         "arraystore.classes.execution": ["ExecutionSurface", "SequenceRange", "Session"],

@@ -200,15 +200,21 @@ def _require_known(schemas: Sequence[Schema], names: Iterable[str], where: str) 
 
 
 def _clock(schema: Schema, state: State, windows: tuple[str, ...], given: str | None, name: str) -> str:
-    """The clock given, or the one that tells when a row was known to us: capture time, a bar's close time, else the axis."""
-    if given is not None:
-        if given not in schema.clocks:
-            told = f"stream {name}: {given!r} is no clock of schema {schema.name}; its clocks are {', '.join(schema.clocks)}"
-            raise InvalidInput(f"{told}: name one for this stream with ReplayStream(dataset, clock=…)", "clock")
-        return given
+    """The clock given, found to be one, or the default."""
+    if given is None:
+        return default_clock(schema, state, windows)
+    if given not in schema.clocks:
+        told = f"stream {name}: {given!r} is no clock of schema {schema.name}; its clocks are {', '.join(schema.clocks)}"
+        raise InvalidInput(f"{told}: name one for this stream with ReplayStream(dataset, clock=…)", "clock")
+    return given
+
+
+def default_clock(schema: Schema, state: State, windows: Iterable[str]) -> str:
+    """The clock that tells when a row was known to us: the capture time, a bar's close time, else the axis."""
     captured = [column.name for column in schema.columns if column.clock is Clock.CAPTURE]
+    seen = {clock for window in windows for clock in state.summary(window).clocks} if captured else set()
     for clock in captured:
-        if any(clock in state.summary(window).clocks for window in windows):
+        if clock in seen:
             return clock
     return CLOSE_TIME if schema.order is Order.TIME and CLOSE_TIME in schema.clocks else schema.axis
 

@@ -1,0 +1,1 @@
+"""Ways into other libraries' engines: one module a library, the only one that knows it."""
