@@ -11,16 +11,18 @@ from layouts.schema import Column, Kind
 ASCII_LIMIT = 0x80
 SCAN_BYTES = 1 << 16  # few enough to stay in the processor's cache, and for a rare letter to cost little
 BYTE_VALUES = 256
+FEW_GAPS = 8  # as many comparisons take as long as one look at a table, which can't be done many values at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Domain:
-    """Values from `least` to `most` (both meant), or those of them that a table of `allowed` codes or a `mask` of bits leaves."""
+    """Values from `least` to `most` (both meant), but for `gaps`, or those that a table of `allowed` codes or a `mask` of bits leaves."""
 
     least: int
     most: int
     allowed: np.ndarray | None = None  # by the code's byte
     mask: int | None = None
+    gaps: tuple[int, ...] = ()
 
     def problem(self, values: np.ndarray) -> str:
         """What is wrong with an array's values; nothing for most arrays."""
@@ -34,6 +36,9 @@ class Domain:
         low, high = int(values.min()), int(values.max())
         if low < self.least or high > self.most:
             return f"it has values from {low} to {high}, where its column knows {self.least} to {self.most}"
+        for gap in self.gaps:
+            if np.count_nonzero(values) != values.size if gap == 0 else bool((values == gap).any()):
+                return f"it has the code {gap}, which its column's vocabulary doesn't"
         if self.allowed is not None and not (known := self.allowed[values.view(np.uint8)]).all():
             return f"it has the code {int(values[~known].flat[0])}, which its column's vocabulary doesn't"
         return ""
@@ -62,8 +67,8 @@ def domain_of(column: Column, *, has_nulls: bool) -> Domain | None:
         return Domain(0, mask) if mask & (mask + 1) == 0 else Domain(0, mask, mask=mask)
     known |= {0} if has_nulls or not known else set()
     least, most = min(known), max(known)
-    if most - least + 1 == len(known):
-        return Domain(least, most)
+    if len(gaps := tuple(sorted(set(range(least, most + 1)) - known))) <= FEW_GAPS:
+        return Domain(least, most, gaps=gaps)
     allowed = np.zeros(BYTE_VALUES, np.bool_)
     allowed[[value % BYTE_VALUES for value in known]] = True
     return Domain(least, most, allowed)

@@ -105,23 +105,27 @@ def begin[T, R](function: Callable[[T], R], item: T) -> Future[R]:
     return _helpers().submit(function, item)
 
 
-def map_in_order[T, R](function: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
-    """The results of `function` for all items, in order, computed a few items ahead of the consumer.
+def map_in_order[T, R](
+    function: Callable[[T], R], items: Iterable[T], threads: int | None = None, *, ahead: int | None = None
+) -> Iterator[R]:
+    """The results of `function` for all items, in order, computed some items `ahead` of the consumer.
 
-    At most two items per thread are under way or waiting, so memory stays bounded however many there are.
+    By default at most two items per thread are under way or waiting, so memory stays bounded however many there are; one thread
+    computes each when it is asked for.
     """
     threads = threads or default_threads()
-    if threads == 1:
+    ahead = ahead if ahead is not None else 2 * threads - 1 if threads > 1 else 0
+    if not ahead:
         yield from map(function, items)
         return
-    ahead: deque[Future[R]] = deque()
+    begun: deque[Future[R]] = deque()
     try:
         for item in items:
-            ahead.append(_helpers().submit(function, item))
-            if len(ahead) >= 2 * threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+            begun.append(_helpers().submit(function, item))
+            if len(begun) > ahead:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
     finally:
-        for future in ahead:
+        for future in begun:
             future.cancel()

@@ -75,7 +75,7 @@ class Joined:
                 continue
             for spec in self.schema.arrays_of(column):
                 if spec.is_payload:
-                    lengths[spec.name] = sum(_length(source, spec.name) for source in having)
+                    lengths[spec.name] = sum(source.length(spec.name) for source in having)
                 elif spec.role != "valid" or len(having) < len(self._sources) or any(spec.name in source.arrays for source in having):
                     lengths[spec.name] = self.count
         return lengths
@@ -121,7 +121,7 @@ class Joined:
         widest = max(spec.element_bytes for spec in self.schema.arrays())
         for column in self.schema.columns:
             if column.is_ragged:
-                stored = sum(_length(source, column.name) for source in self._sources if column.name in source.arrays)
+                stored = sum(source.length(column.name) for source in self._sources if column.name in source.arrays)
                 widest = max(widest, -(-stored // self.count))
         return max(1, SLICE_BYTES // widest)
 
@@ -274,10 +274,6 @@ class Joined:
         if spec.name in source.index.digests:
             return source.index.digests[spec.name]
         return digest_of_absent(spec, self.schema, source.index.rows, column_is_there=True)
-
-
-def _length(source: Source, array: str) -> int:
-    return len(source.rows.arrays[array]) if source.index is None else source.index.tables[array].elements
 
 
 def _fitting(source: Source, start: int, stop: int) -> int:

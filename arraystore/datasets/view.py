@@ -14,83 +14,36 @@ from arraystore.datasets.datasetlint import lint_dataset
 from arraystore.datasets.diff import Diff, Side, compare
 from arraystore.datasets.following import Follower
 from arraystore.datasets.lazily import Lazily
-from arraystore.datasets.parts import load_parts
 from arraystore.datasets.reads import Reads
+from arraystore.datasets.rowsview import RowsView
 from arraystore.datasets.verify import Finding, verify_dataset
 from arraystore.errors import InvalidInput, NotFound, VersionExpired
-from arraystore.frames.frame import Frame
-from arraystore.frames.rows import Rows
-from arraystore.place import Place
-from arraystore.segments.reader import Selection, read
 from arraystore.versions.commit import COMPACT, Pin
-from arraystore.versions.log import Log
 from arraystore.versions.manifest import Manifest, Version, manifest_of, version_of
-from arraystore.versions.state import State, WindowState
+from arraystore.versions.state import State
 from layouts.classes import Action
 from layouts.deviations import Deviation
-from layouts.naming import escape, format_key, unescape
-from layouts.schema import Schema
+from layouts.naming import format_key
 from layouts.times import parse_time
-from layouts.windows import parse_window
-
-type Span = tuple[int | None, int | None]
 
 
-class DatasetView(Lazily, Reads):
+class DatasetView(RowsView, Lazily, Reads):
     """A dataset as seen by one role at one version, which it stays at. Read-only.
 
     Opened through a surface or by `at`, never by itself. Safe to share between threads.
     Every name of a column, window or artifact that isn't there raises `NotFound` (a KeyError) naming what is.
     """
 
-    def __init__(self, place: Place, log: Log, state: State) -> None:
-        self._place = place
-        self._log = log
-        self._state = state
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._place} version {self.version} as {self._place.role.value}>"
-
     # --- what it is ----------------------------------------------------------------------------------------------
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """Its key, decoded."""
-        return self._place.key
-
-    @property
-    def storage_class(self) -> str:
-        """The class it lies in."""
-        return self._place.storage_class.value
-
-    @property
-    def role(self) -> str:
-        """The role that looks at it."""
-        return self._place.role.value
 
     @property
     def location(self) -> str:
         """Its path below the class root's URL."""
         return f"{self._place.storage.url.rstrip('/')}/{self._place.path}"
 
-    @property
-    def uuid(self) -> str:
-        """Its identity; a dataset deleted and made again under the same key has another."""
-        return self._state.dataset
-
-    @property
-    def version(self) -> int:
-        """The version this handle sees."""
-        return self._state.version
-
     def is_newest(self) -> bool:
         """Whether no version after this one is visible now; costs one look."""
         return self._log.is_newest(self.version)
-
-    @property
-    def digest(self) -> str:
-        """The digest of that version's commit."""
-        return self._state.digest
 
     @property
     def profile(self) -> str:
@@ -106,21 +59,6 @@ class DatasetView(Lazily, Reads):
     def attributes(self) -> Mapping[str, Any]:
         """The dataset's attributes at this version."""
         return deepcopy(dict(self._state.attributes))
-
-    @property
-    def schema(self) -> Schema:
-        """The schema in force; NotFound for a dataset of several series (an experiment run): see `schema_of`."""
-        if self._state.schema is None:
-            msg = f"{self._place} keeps several series, each with its own schema: use schema_of(window), one of {list(self.windows())}"
-            raise NotFound(msg)
-        return self._state.schemas[self._state.schema]
-
-    def schema_of(self, window: str) -> Schema:
-        """The schema that a window is read in: the one in force; of a series, that of its newest rows."""
-        segments = self._window(window).segments
-        if self._state.schema is not None or not segments:
-            return self.schema
-        return self._state.schemas[segments[-1].schema]
 
     def at(self, version: int | TimeLike) -> "DatasetView":
         """The dataset as of a version (an int), or as of a time (anything else that names one): read-only.
@@ -168,22 +106,6 @@ class DatasetView(Lazily, Reads):
         """This version and no other, though another thread may move this handle on meanwhile."""
         return DatasetView(self._place, self._log, self._state)
 
-    def _window(self, window: str) -> WindowState:
-        name = self._on_disk(window)
-        if not self._state.has_window(name):
-            msg = f"{self._place} has no window {window!r} at version {self.version}; it has {arguments.some(self.windows())}"
-            raise NotFound(msg)
-        with self._log.explained(self.version):
-            return self._state.window(name)
-
-    def _told(self, names: Iterable[str]) -> tuple[str, ...]:
-        """What windows are called to users, who name series as they like."""
-        return tuple(names) if self._state.schema is not None else tuple(map(unescape, names))
-
-    def _on_disk(self, window: str) -> str:
-        """What a window is called in records and paths: a series' name is escaped there."""
-        return window if self._state.schema is not None or not isinstance(window, str) else escape(window)
-
     @property
     def rows(self) -> int:
         """Rows of all windows."""
@@ -193,105 +115,6 @@ class DatasetView(Lazily, Reads):
     def bytes(self) -> int:
         """Stored bytes of all current segments."""
         return sum(summary.bytes for summary in self._state.summaries())
-
-    # --- reading -------------------------------------------------------------------------------------------------
-
-    def read(
-        self,
-        start: TimeLike | None = None,
-        end: TimeLike | None = None,
-        columns: Iterable[str] | None = None,
-        *,
-        clock: str | None = None,
-        window: str | None = None,
-        instruments: Iterable[str] | str | None = None,
-        threads: int | None = None,
-    ) -> Frame:
-        """Rows whose `clock` lies in `[start, end)`, in the dataset's order, as a mapping of columns.
-
-        Parameters
-        ----------
-        start, end
-            Times (ISO text without a zone is UTC, int is ns since 1970, datetimes, NumPy's and pandas'), None for open.
-        columns
-            Names, in the order wanted; None for all.
-        clock
-            A time column with a clock's role; the axis clock by default. Rows where it is null are never selected.
-        window
-            Only this window (for an experiment run: this series).
-        instruments
-            Only rows of these, in datasets of many (by `instrument`, or `instrument_uid`); chunks without them aren't read. One that
-            isn't there has no rows.
-        threads
-            Decoders at work; the number of cores by default.
-
-        Returns
-        -------
-        Frame
-            With `pin`, which says exactly which bytes these are; where a range is of another clock than the axis, those of the whole
-            version or window; of one series of several, those of all; and always of all instruments.
-        """
-        self._place.require(Action.READ)
-        span, threads = arguments.bounds(start, end), arguments.threads(threads)
-        view = self._still()
-        schema = view.schema_of(window) if window is not None else view.schema
-        wanted, clock = arguments.columns(schema, columns), arguments.clock(schema, clock)
-        chosen = arguments.instruments(schema, instruments)
-        selection = Selection(clock=clock if span != (None, None) else None, start=span[0], stop=span[1], labels=chosen)
-        rows = view._rows(schema, selection, wanted, window, threads)  # noqa: SLF001 - it is this one
-        named = () if columns is None else wanted
-        return Frame(rows, pin=view.pin(*view._pinned(span, clock, window), columns=named))  # noqa: SLF001
-
-    def _rows(self, schema: Schema, selection: Selection, columns: tuple[str, ...], window: str | None, threads: int | None) -> Rows:
-        names = [self._on_disk(window)] if window is not None else self._state.window_names()
-        clock, span = selection.clock or schema.axis, (selection.start, selection.stop)
-        summaries = ((name, self._state.summary(name)) for name in names)
-        touched = [name for name, summary in summaries if summary.rows and arguments.overlaps(summary.clocks.get(clock), *span)]
-        with self._log.explained(self.version, touched):
-            parts = load_parts(self._log, self._state, *map(self._state.window, touched))
-            return read(self._place.storage, parts, schema, selection, columns=columns, threads=threads).reorder(columns)
-
-    def _pinned(self, span: Span, clock: str | None, window: str | None) -> Span:
-        """The range on the axis clock that holds what was read, by the axis clock (None) or another."""
-        if self._state.schema is None:
-            return None, None
-        if clock not in (None, self.schema.axis):
-            span = None, None
-        if window is None or window == "whole":
-            return span
-        whole = parse_window(window)
-        start = whole.start if span[0] is None else max(span[0], whole.start)
-        return start, max(start, whole.stop if span[1] is None else min(span[1], whole.stop))
-
-    def pin(
-        self,
-        start: TimeLike | None = None,
-        end: TimeLike | None = None,
-        columns: Iterable[str] = (),
-        *,
-        window: str | None = None,
-    ) -> Pin:
-        """What names this version, a range of it on the axis clock (of `window`: its own), and columns of it, for good.
-
-        A series of several has no range of its own: a pin is of all of them.
-        """
-        first, last = arguments.bounds(start, end)
-        if window is not None:
-            self._window(window)
-            first, last = self._pinned((first, last), None, window)
-        names = arguments.texts((columns,) if isinstance(columns, str) else columns, "columns")
-        if names and self._state.schema is not None:
-            names = arguments.columns(self.schema, names)
-        return Pin(
-            storage_class=self.storage_class,
-            key=self.key,
-            dataset=self.uuid,
-            version=self.version,
-            digest=self.digest,
-            start=first,
-            end=last,
-            columns=names,
-        )
 
     def follow(
         self,

@@ -1,10 +1,10 @@
 """Puts a result together: allocates each of its arrays once, and has every source fill its place in it."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +15,9 @@ from arraystore.frames.rows import Rows, empty, restore_stand_ins
 from arraystore.pool import Job, default_threads, run_jobs, run_small_jobs
 from arraystore.reuse import allocate
 from arraystore.segments.chunkreads import Codes, Finish, fetch_into
+from arraystore.segments.fetches import plan_fetches, plan_takes
 from arraystore.segments.index import ChunkTable, ZoneIndex
-from arraystore.segments.plan import NOTHING, Part, Runs, Take, plan_fetches, plan_takes, run, tidy_runs
+from arraystore.segments.plan import NOTHING, Part, Runs, run, tidy_runs
 from arraystore.storage.base import Storage
 from layouts.schema import Column, Kind, Schema
 
@@ -45,6 +46,10 @@ class Source:
         assert self.part.rows is not None
         return self.part.rows
 
+    def length(self, array: str) -> int:
+        """Elements of an array that is there."""
+        return len(self.rows.arrays[array]) if self.index is None else self.index.tables[array].elements
+
     def labels(self, column: str) -> tuple[str, ...]:
         """The labels of a dictionary column that is there."""
         return self.rows.labels[column] if self.index is None else self.index.labels[column]
@@ -59,27 +64,12 @@ class Fill(NamedTuple):
     out: np.ndarray
     target: int = 0
     finish: Finish | None = None
+    levels: slice | None = None
 
 
 def assemble(storage: Storage, sources: Sequence[Source], schema: Schema, threads: int | None = None) -> Rows:
     """The rows of all sources' runs, one after another, as rows of `schema`."""
-    total = sum(source.runs.count for source in sources)
-    if not total:
-        return empty(schema)
-    ragged = [column.name for column in schema.columns if column.is_ragged]
-    decode_chunks(storage, ((s, f"{name}_count", chunk) for s in sources for name in ragged for chunk in _cut_chunks(s, name)), threads)
-    result = _Result(sources, total)
-    for column in schema.columns:
-        if any(column.name in source.arrays for source in sources):
-            result.add(column)
-    fill(storage, result.fills, threads)
-    for column in schema.columns:
-        if column.is_ragged and column.name in result.arrays:
-            result.check_bytes(column)
-    for column in schema.columns:
-        if any(_widens_to_float(source, column) for source in sources):
-            restore_stand_ins(result.arrays, column)
-    return Rows(schema=schema, count=total, arrays=result.arrays, labels=result.labels)
+    return Assembly(storage, sources, schema, threads=threads).load()
 
 
 def _room(shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -98,34 +88,92 @@ def _widens_to_float(source: Source, column: Column) -> bool:
     return column.dtype.startswith("float") and not was.startswith("float")
 
 
-class _Result:
-    """The arrays of a result, and what is still to be filled in."""
+class Assembly:
+    """The rows of all sources' runs, one after another, as rows of `schema`: sized first, loaded then.
 
-    def __init__(self, sources: Sequence[Source], total: int) -> None:
+    Of columns with levels only `levels` are loaded, as many as `schema` has. `out` has arrays for some columns that hold as many rows or
+    more; the result's are their first rows then. Before anything is loaded, the counts are decoded that tell where text and bytes lie.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        sources: Sequence[Source],
+        schema: Schema,
+        *,
+        levels: slice | None = None,
+        out: Mapping[str, np.ndarray] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self._storage = storage
+        self._sources = [source for source in sources if len(source.runs.starts)]
+        self._schema = schema
+        self._levels = levels
+        self._out = out or {}
+        self._threads = threads
+        self._targets = list(accumulate((source.runs.count for source in self._sources), initial=0))
+        self.count = self._targets[-1]
+        there = {name for source in self._sources for name in source.arrays}
+        self._columns = [column for column in schema.columns if column.name in there or column.name in self._out]
+        ragged = [column.name for column in self._columns if column.is_ragged]
+        cut = ((source, f"{name}_count", chunk) for source in self._sources for name in ragged for chunk in _cut_chunks(source, name))
+        decode_chunks(storage, cut, threads)
+        self._byte_runs = {name: [_byte_runs(source, name) for source in self._sources] for name in ragged}
+        self._byte_targets = {name: list(accumulate((each.count for each in runs), initial=0)) for name, runs in self._byte_runs.items()}
+        self._rooms = dict(chain.from_iterable(map(self._rooms_of, self._columns)))
+        self._fills: list[Fill] = []
+        self._watches: dict[tuple[str, int], AsciiWatch] = {}
         self.arrays: dict[str, np.ndarray] = {}
         self.labels: dict[str, tuple[str, ...]] = {}
-        self.fills: list[Fill] = []
-        self._sources = sources
-        self._total = total
-        self._targets = list(accumulate((source.runs.count for source in sources), initial=0))
-        self._byte_targets: dict[str, list[int]] = {}
-        self._watches: dict[tuple[str, int], AsciiWatch] = {}
 
-    def add(self, column: Column) -> None:
-        """Make room for all arrays of a column that any source has."""
+    def _rooms_of(self, column: Column) -> Iterator[tuple[str, tuple[tuple[int, ...], str]]]:
+        """Shape and dtype of each array that a column needs."""
         name = column.name
         if column.is_ragged:
-            self._add_bytes(column)
-            self._add_rows(f"{name}_count", "uint32", column)
+            yield name, ((self._byte_targets[name][-1],), "uint8")
+            yield f"{name}_count", ((self.count,), "uint32")
         else:
-            self._add_rows(name, column.dtype, column)
+            yield name, ((self.count,) if column.levels is None else (self.count, column.levels), column.dtype)
         if any(name not in source.arrays or f"{name}_valid" in source.arrays for source in self._sources):
-            valid = self.arrays[f"{name}_valid"] = _room((self._total,), "bool")
+            yield f"{name}_valid", ((self.count,), "bool")
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each array that loading allocates."""
+        needed = {name: math.prod(shape) * np.dtype(dtype).itemsize for name, (shape, dtype) in self._rooms.items()}
+        return {name: size for name, size in needed.items() if name not in self._out}
+
+    def load(self) -> Rows:
+        """Allocate each array once, and have every source fill its place in it."""
+        if not self.count:
+            none = empty(self._schema)
+            return replace(none, arrays=none.arrays | {name: array[:0] for name, array in self._out.items()})
+        for name, (shape, dtype) in self._rooms.items():
+            self.arrays[name] = self._out[name][: self.count] if name in self._out else _room(shape, dtype)
+        for column in self._columns:
+            self._plan(column)
+        fill(self._storage, self._fills, self._threads)
+        for column in self._columns:
+            if column.is_ragged:
+                self._check_bytes(column)
+            if any(_widens_to_float(source, column) for source in self._sources):
+                restore_stand_ins(self.arrays, column)
+        return Rows(schema=self._schema, count=self.count, arrays=self.arrays, labels=self.labels)
+
+    def _plan(self, column: Column) -> None:
+        """Copy what tails have of a column, and note what segments are to fill in."""
+        name = column.name
+        if column.is_ragged:
+            self._plan_bytes(column)
+            self._plan_rows(f"{name}_count", column)
+        else:
+            self._plan_rows(name, column)
+        valid = self.arrays.get(f"{name}_valid")
+        if valid is not None:
             for source, target in zip(self._sources, self._targets, strict=False):
                 if not self._put(source, f"{name}_valid", source.runs, valid, target, TRUTH):
                     valid[target : target + source.runs.count] = name in source.arrays
 
-    def check_bytes(self, column: Column) -> None:
+    def _check_bytes(self, column: Column) -> None:
         """The rows that came from a source must add up to the bytes that came with them, and text must be text."""
         name = column.name
         counts, targets = self.arrays[f"{name}_count"], self._byte_targets[name]
@@ -142,34 +190,41 @@ class _Result:
                 if source.runs.count == source.index.rows:
                     source.index.proven.add(name)
 
-    def _add_rows(self, name: str, dtype: str, column: Column) -> None:
-        inner = () if column.levels is None else (column.levels,)
-        out = self.arrays[name] = _room((self._total, *inner), dtype)
+    def _plan_rows(self, name: str, column: Column) -> None:
+        out, levels = self.arrays[name], None if column.levels is None else self._levels
         finishes = self._unite_labels(column) if column.kind is Kind.DICTIONARY else [_limits(each, column) for each in self._sources]
         for source, target, each in zip(self._sources, self._targets, finishes, strict=False):
-            if not self._put(source, name, source.runs, out, target, each):
+            if not self._put(source, name, source.runs, out, target, each, levels):
                 out[target : target + source.runs.count] = column.null_stand_in
 
-    def _add_bytes(self, column: Column) -> None:
+    def _plan_bytes(self, column: Column) -> None:
         name = column.name
-        runs = [_byte_runs(source, name) for source in self._sources]
-        targets = self._byte_targets[name] = list(accumulate((each.count for each in runs), initial=0))
-        out = self.arrays[name] = _room((targets[-1],), "uint8")
-        for place, (source, target, each) in enumerate(zip(self._sources, targets, runs, strict=False)):
+        out, places = self.arrays[name], zip(self._sources, self._byte_targets[name], self._byte_runs[name], strict=False)
+        for place, (source, target, each) in enumerate(places):
             watch = None
             if column.kind is Kind.TEXT and source.index is not None and name not in source.index.proven:
                 watch = self._watches[name, place] = AsciiWatch()
             self._put(source, name, each, out, target, watch)
 
-    def _put(self, source: Source, array: str, runs: Runs, out: np.ndarray, target: int, finish: Finish | None = None) -> bool:
+    def _put(
+        self,
+        source: Source,
+        array: str,
+        runs: Runs,
+        out: np.ndarray,
+        target: int,
+        finish: Finish | None = None,
+        levels: slice | None = None,
+    ) -> bool:
         """Copy from a tail, or note what a segment is to fill in; False where the array isn't there."""
         if array not in source.arrays:
             return False
         if source.index is not None:
-            self.fills.append(Fill(source, source.index.tables[array], runs, out, target, finish))
+            self._fills.append(Fill(source, source.index.tables[array], runs, out, target, finish, levels))
             return True
         place = out[target : target + runs.count]
-        place[...] = source.rows.arrays[array][runs.indices()]
+        chosen = source.rows.arrays[array][runs.indices()]
+        place[...] = chosen if levels is None else chosen[:, levels]
         if finish is not None:
             finish.apply(place)
         return True
@@ -193,22 +248,18 @@ class _Result:
 
 def fill(storage: Storage, fills: Iterable[Fill], threads: int | None = None) -> None:
     """Fetch and decode all that is to be filled in."""
-    planned: list[tuple[Fill, list[Take]]] = []
+    wanted = [(each, _copy_decoded(each)) for each in fills if len(each.runs.starts)]
     stored = decoded = 0
-    for each in fills:
-        takes = plan_takes(each.runs, each.table, each.target) if len(each.runs.starts) else []
-        if each.source.decoded:
-            takes = [take for take in takes if not _copied(each, take)]
-        if takes:
-            planned.append((each, takes))
-            stored += int(each.table.length[takes[0].chunk : takes[-1].chunk + 1].sum(dtype=np.int64))
-            decoded += len(takes) * each.table.chunk_bytes
+    for each, _ in wanted:
+        first, last = int(each.runs.starts[0]) // each.table.entry.chunk, int(each.runs.stops[-1] - 1) // each.table.entry.chunk
+        stored += int(each.table.length[first : last + 1].sum(dtype=np.int64))
+        decoded += min(last + 1 - first, each.runs.count) * each.table.chunk_bytes
     threads = threads or default_threads()
     at_most = min(max(stored // (threads * JOBS_PER_THREAD), JOB_BYTES[0]), JOB_BYTES[1])
     jobs: list[Job] = [
-        partial(fetch_into, storage, each.source.part.prefix, fetch, each.out, each.finish)
-        for each, takes in planned
-        for fetch in plan_fetches(each.table, takes, at_most)
+        partial(fetch_into, storage, each.source.part.prefix, fetch, each.out, each.finish, each.levels)
+        for each, held in wanted
+        for fetch in plan_fetches(each.table, each.runs, each.target, at_most, held)
     ]
     (run_small_jobs if decoded <= SMALL_BYTES else run_jobs)(jobs, threads)
 
@@ -237,16 +288,20 @@ def _first_look(index: ZoneIndex, array: str) -> Finish | None:
     return TRUTH if index.tables[array].entry.dtype == "bool" else None
 
 
-def _copied(each: Fill, take: Take) -> bool:
-    """Copy from a chunk that is decoded already, if it is."""
-    chunk = each.source.decoded.get((each.table.entry.array, take.chunk))
-    if chunk is None:
-        return False
-    target = each.out[take.target : take.target + take.elements]
-    target[...] = chunk[take.source]
-    if each.finish is not None:
-        each.finish.apply(target)
-    return True
+def _copy_decoded(each: Fill) -> frozenset[int]:
+    """Copy from the chunks that are decoded already; which these are."""
+    array = each.table.entry.array
+    held = frozenset(chunk for name, chunk in each.source.decoded if name == array) if each.source.decoded else frozenset()
+    if not held:
+        return held
+    for take in plan_takes(each.runs, each.table, each.target):
+        if take.chunk in held:
+            chunk = each.source.decoded[array, take.chunk]
+            target = each.out[take.target : take.target + take.elements]
+            target[...] = chunk[take.chosen] if each.levels is None else chunk[take.chosen, each.levels]
+            if each.finish is not None:
+                each.finish.apply(target)
+    return held
 
 
 def decode_chunks(storage: Storage, wanted: Iterable[tuple[Source, str, int]], threads: int | None = None) -> None:
@@ -269,8 +324,8 @@ def _cut_chunks(source: Source, column: str) -> list[int]:
     """The chunks of a segment's counts that a run begins or ends within."""
     if source.index is None or column not in source.arrays:
         return []
-    table = source.index.tables[f"{column}_count"]
-    bounds = np.concatenate((source.runs.starts, source.runs.stops))
+    table, runs = source.index.tables[f"{column}_count"], source.runs.spelled()
+    bounds = np.concatenate((runs.starts, runs.stops))
     within = (bounds % table.entry.chunk != 0) & (bounds != table.elements)
     return [int(chunk) for chunk in np.unique(bounds[within] // table.entry.chunk)]
 
@@ -279,10 +334,11 @@ def _byte_runs(source: Source, column: str) -> Runs:
     """Where the bytes of the source's runs lie."""
     if column not in source.arrays:
         return NOTHING
+    runs = source.runs.spelled()
     if source.index is None:
         ends = np.concatenate(([0], np.cumsum(source.rows.arrays[f"{column}_count"], dtype=np.int64)))
-        return tidy_runs(ends[source.runs.starts], ends[source.runs.stops])
-    starts, stops = (_first_bytes(source, source.index, column, rows) for rows in (source.runs.starts, source.runs.stops))
+        return tidy_runs(ends[runs.starts], ends[runs.stops])
+    starts, stops = (_first_bytes(source, source.index, column, rows) for rows in (runs.starts, runs.stops))
     return tidy_runs(starts, stops)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from arraystore.errors import Corrupt, NotFound
 from arraystore.pool import map_in_order
 from arraystore.segments.codec import STOPS_EARLY, decode_chunk
+from arraystore.segments.fetches import Fetch, Take, plan_fetches
 from arraystore.segments.index import ChunkTable
-from arraystore.segments.plan import Fetch, Place, Take, plan_fetches, plan_takes, run
+from arraystore.segments.plan import run
 from arraystore.storage.base import Storage
 
 ITERATION_BYTES = 1 << 20
@@ -40,13 +41,21 @@ class Codes(NamedTuple):
             codes[:] = np.take(self.renumbered, codes, mode="wrap")  # code -1 wraps to the last
 
 
-def fetch_into(storage: Storage, prefix: str, fetch: Fetch, out: np.ndarray, finish: Finish | None = None) -> None:
-    """Read what is planned of one object, and put it where it belongs in `out`."""
-    name, stored = _fetch(storage, prefix, fetch)
-    for take, place, data in stored:
+def fetch_into(
+    storage: Storage, prefix: str, fetch: Fetch, out: np.ndarray, finish: Finish | None = None, levels: slice | None = None
+) -> None:
+    """Read what is planned of one object, and put it (of its second dimension only `levels`) where it belongs in `out`."""
+    table = fetch.table
+    whole = table.entry.chunk if levels is None and out.dtype == table.entry.dtype else 0
+    name, fetched = _fetch(storage, prefix, fetch)
+    for take, bounds, checksum, stored in fetched:
         target = out[take.target : take.target + take.elements]
         try:
-            _decode(fetch.table, take, place, data, target)
+            _check_length(stored, bounds)
+            if take.elements == whole:
+                decode_chunk(table.entry.codec, stored, checksum, target)
+            else:
+                _decode_part(table, take, stored, checksum, target, levels)
             if finish is not None:
                 finish.apply(target)
         except Corrupt as error:
@@ -56,56 +65,55 @@ def fetch_into(storage: Storage, prefix: str, fetch: Fetch, out: np.ndarray, fin
 def decode_each(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[tuple[Take, np.ndarray]]:
     """Read what is planned of one object, and tell its chunks one by one, each in the memory that the one before was told in.
 
-    A take's `source` is a slice, and says which of the chunk's elements are told.
+    A take says which of the chunk's elements are told.
     """
-    name, stored = _fetch(storage, prefix, fetch)
     entry = fetch.table.entry
     chunk = np.empty((entry.chunk, *entry.shape[1:]), entry.dtype)
-    whole = Take(0, slice(0, entry.chunk), 0, entry.chunk)
-    for take, place, data in stored:
+    name, fetched = _fetch(storage, prefix, fetch)
+    for take, bounds, checksum, stored in fetched:
         try:
-            _decode(fetch.table, whole, place, data, chunk)
+            _check_length(stored, bounds)
+            decode_chunk(entry.codec, stored, checksum, chunk)
         except Corrupt as error:
             raise Corrupt(f"{name}: chunk {take.chunk} is damaged: {error}") from error
-        yield take, chunk[take.source]
+        yield take, chunk[take.chosen]
 
 
-def _fetch(storage: Storage, prefix: str, fetch: Fetch) -> tuple[str, Iterator[tuple[Take, Place, bytes]]]:
-    """The object's name, and the stored bytes of each take's chunk."""
+def _fetch(storage: Storage, prefix: str, fetch: Fetch) -> tuple[str, Iterator[tuple[Take, tuple[int, int], int, bytes]]]:
+    """The object's name, and for each take where its chunk lies in it, its checksum and its stored bytes."""
     name = f"{prefix}/{fetch.table.object_name(fetch.shard)}"
-    ranges, places = fetch.ranges()
+    takes = fetch.takes()
+    ranges = fetch.ranges(takes)
     try:
         pieces = storage.get_ranges(name, ranges)
     except NotFound as error:
         raise Corrupt(f"{name}: the object is missing, though a commit names its segment") from error
-    stored = (pieces[place.range][place.start : place.start + place.length] for place in places)
-    return name, zip(fetch.takes, places, stored, strict=True)
+    return name, zip(takes, ranges, fetch.checksums(takes), pieces, strict=True)
 
 
-def _decode(table: ChunkTable, take: Take, place: Place, stored: bytes, target: np.ndarray) -> None:
-    if len(stored) != place.length:
-        raise Corrupt(f"the object ends after {len(stored)} of its {place.length} bytes")
+def _check_length(stored: bytes, bounds: tuple[int, int]) -> None:
+    if len(stored) != bounds[1] - bounds[0]:
+        raise Corrupt(f"the object ends after {len(stored)} of its {bounds[1] - bounds[0]} bytes")
+
+
+def _decode_part(table: ChunkTable, take: Take, stored: bytes, checksum: int, target: np.ndarray, levels: slice | None) -> None:
+    """Decode a chunk of which not all goes to the result, or in another type."""
     entry = table.entry
-    if take.elements == entry.chunk and target.dtype == entry.dtype:
-        decode_chunk(entry.codec, stored, place.crc32c, target)
-        return
     beginning = entry.codec in STOPS_EARLY
-    needed = (take.source.stop if isinstance(take.source, slice) else int(take.source[-1]) + 1) if beginning else entry.chunk
+    needed = take.end if beginning else entry.chunk
     decoded = np.empty((needed, *entry.shape[1:]), entry.dtype)
-    decode_chunk(entry.codec, stored, place.crc32c, decoded, beginning=beginning)
-    target[...] = decoded[take.source]
+    decode_chunk(entry.codec, stored, checksum, decoded, beginning=beginning)
+    target[...] = decoded[take.chosen] if levels is None else decoded[take.chosen, levels]
 
 
 def iter_chunks(storage: Storage, prefix: str, table: ChunkTable, threads: int | None = None) -> Iterator[np.ndarray]:
     """The decoded elements of an array's chunks, in order; decoded a few fetches of about a megabyte ahead."""
-    takes = plan_takes(run(0, table.elements), table, 0) if table.elements else []
 
     def decode(fetch: Fetch) -> list[np.ndarray]:
-        base = fetch.takes[0].target
-        takes = [take._replace(target=take.target - base) for take in fetch.takes]
-        out = np.empty((sum(take.elements for take in takes), *table.entry.shape[1:]), table.entry.dtype)
-        fetch_into(storage, prefix, replace(fetch, takes=takes), out)
-        return [out[take.target : take.target + take.elements] for take in takes]
+        fetch = replace(fetch, target=0)
+        out = np.empty((fetch.runs.count, *table.entry.shape[1:]), table.entry.dtype)
+        fetch_into(storage, prefix, fetch, out)
+        return [out[start : start + table.entry.chunk] for start in range(0, len(out), table.entry.chunk)]
 
-    for chunks in map_in_order(decode, plan_fetches(table, takes, ITERATION_BYTES), threads):
+    for chunks in map_in_order(decode, plan_fetches(table, run(0, table.elements), 0, ITERATION_BYTES), threads):
         yield from chunks

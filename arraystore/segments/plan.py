@@ -30,7 +30,8 @@ class Selection:
     """Which rows: those whose `clock` (None: the axis) lies in `start` ≤ … < `stop` (None: open), or rows `rows` in reading order.
 
     A row whose clock is null lies in no range, not even in one that is open at both ends. With `labels`, a dictionary column and
-    labels of it, only the rows that have one of these in it.
+    labels of it, only the rows that have one of these in it (of `rows`: rows are counted before). Of all that is left, each
+    `every`-th is taken, the first one first.
     """
 
     start: int | None = None
@@ -38,9 +39,10 @@ class Selection:
     clock: str | None = None
     rows: tuple[int, int] | None = None
     labels: tuple[str, frozenset[str]] | None = None
+    every: int = 1
 
     def __post_init__(self) -> None:
-        assert self.rows is None or not (self.by_clock or self.labels), "rows by what is in them or by their number, not both"
+        assert self.rows is None or not self.by_clock, "rows by their time or by their number, not both"
 
     @property
     def by_clock(self) -> bool:
@@ -50,25 +52,75 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runs:
-    """Positions as ascending, disjoint, non-empty runs from `starts` to `stops` (int64)."""
+    """Positions as ascending, disjoint, non-empty runs from `starts` to `stops` (int64); where there is but one, each `step`-th of it."""
 
     starts: np.ndarray
     stops: np.ndarray
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        assert self.step == 1 or len(self.starts) == 1, "several runs have no step"
 
     @property
     def count(self) -> int:
         """Number of positions."""
-        return int((self.stops - self.starts).sum())
+        return -(int((self.starts - self.stops).sum()) // self.step)
 
     def indices(self) -> slice | np.ndarray:
         """The positions, to index an array with."""
         if len(self.starts) == 1:
-            return slice(int(self.starts[0]), int(self.stops[0]))
+            return slice(int(self.starts[0]), int(self.stops[0]), self.step)
         return self.positions()
 
     def positions(self) -> np.ndarray:
         """The positions themselves."""
-        return _spread(self.starts, self.stops)
+        return spread_runs(self.starts, self.stops) if self.step == 1 else np.arange(int(self.starts[0]), int(self.stops[0]), self.step)
+
+    def spelled(self) -> "Runs":
+        """The same positions without a step."""
+        return self if self.step == 1 else Runs(positions := self.positions(), positions + 1)
+
+    def between(self, low: int, high: int) -> "Runs":
+        """The positions from `low` to before `high`, of which there are some."""
+        if len(self.starts) == 1:
+            first, last = int(self.starts[0]), min(int(self.stops[0]), high)
+            first = first if first >= low else low + (first - low) % self.step
+            return Runs(np.array([first]), np.array([last]), self.step)
+        runs = slice(np.searchsorted(self.stops, low, side="right"), np.searchsorted(self.starts, high))
+        return Runs(np.maximum(self.starts[runs], low), np.minimum(self.stops[runs], high))
+
+    def counts_before(self, borders: np.ndarray) -> np.ndarray:
+        """How many positions lie before each border."""
+        if len(self.starts) == 1:
+            within = np.clip(borders, self.starts[0], self.stops[0]) - self.starts[0]
+            single: np.ndarray = -(-within // self.step)
+            return single
+        runs = self
+        before = np.concatenate(([0], np.cumsum(runs.stops - runs.starts)))
+        place = np.searchsorted(runs.stops, borders, side="right")
+        starts = np.concatenate((runs.starts, [INT64_MAX]))
+        result: np.ndarray = before[place] + np.maximum(borders - starts[place], 0)
+        return result
+
+    def nth(self, ordinals: np.ndarray) -> np.ndarray:
+        """The positions at these places among them, counted from 0."""
+        ends = np.cumsum(self.stops - self.starts)
+        place = np.searchsorted(ends, ordinals * self.step, side="right")
+        result: np.ndarray = self.stops[place] - ends[place] + ordinals * self.step
+        return result
+
+    def every(self, start: int, stop: int, step: int) -> "Runs":
+        """Each `step`-th of the positions from the `start`-th to before the `stop`-th."""
+        assert self.step == 1, "a step of a step"
+        if start >= stop:
+            return NOTHING
+        if step > 1 and len(self.starts) > 1:
+            return runs_of(self.nth(np.arange(start, stop, step)))
+        first, last = self.nth(np.array([start, stop - 1]))
+        if len(self.starts) == 1:
+            return Runs(np.array([first]), np.array([last + 1]), step if stop - start > 1 else 1)
+        runs = slice(np.searchsorted(self.stops, first, side="right"), np.searchsorted(self.starts, last, side="right"))
+        return Runs(np.maximum(self.starts[runs], first), np.minimum(self.stops[runs], last + 1))
 
 
 NOTHING = Runs(np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -109,7 +161,7 @@ def intersect_runs(left: Runs, right: Runs) -> Runs:
         return right
     first = np.searchsorted(right.stops, left.starts, side="right")
     last = np.maximum(np.searchsorted(right.starts, left.stops, side="left"), first)
-    pieces, whole = _spread(first, last), np.repeat(np.arange(len(left.starts)), last - first)
+    pieces, whole = spread_runs(first, last), np.repeat(np.arange(len(left.starts)), last - first)
     return Runs(np.maximum(left.starts[whole], right.starts[pieces]), np.minimum(left.stops[whole], right.stops[pieces]))
 
 
@@ -168,17 +220,17 @@ def wanted_codes(labels: Sequence[str], wanted: frozenset[str]) -> np.ndarray:
 
 def _matches(table: ChunkTable, possible: np.ndarray, certain: np.ndarray) -> Matches:
     whole = runs_where(possible & certain)
-    return Matches(_rows_of(whole, table), np.flatnonzero(possible & ~certain))
+    return Matches(rows_of_chunks(whole, table.entry.chunk, table.elements), np.flatnonzero(possible & ~certain))
 
 
-def _rows_of(chunks: Runs, table: ChunkTable) -> Runs:
-    length = table.entry.chunk
-    return Runs(chunks.starts * length, np.minimum(chunks.stops * length, table.elements))
+def rows_of_chunks(chunks: Runs, length: int, rows: int) -> Runs:
+    """The rows that chunks of `length` of them hold; there are `rows` in all."""
+    return Runs(chunks.starts * length, np.minimum(chunks.stops * length, rows))
 
 
 def possible_rows(matches: Matches, table: ChunkTable) -> Runs:
     """The rows of all chunks that hold any that match, or may."""
-    return join_runs([matches.whole, _rows_of(runs_of(matches.doubtful), table)])
+    return join_runs([matches.whole, rows_of_chunks(runs_of(matches.doubtful), table.entry.chunk, table.elements)])
 
 
 def chunks_met(chunks: np.ndarray, runs: Runs, length: int) -> list[int]:
@@ -205,105 +257,11 @@ def may_match(entry: SegmentEntry, clock: str, selection: Selection) -> bool:
     return (selection.stop is None or first < selection.stop) and (selection.start is None or last >= selection.start)
 
 
-class Take(NamedTuple):
-    """What a read takes of one chunk: the elements `source` of it go to the result from `target` on, `elements` of them."""
-
-    chunk: int
-    source: slice | np.ndarray
-    target: int
-    elements: int
-
-
-def plan_takes(runs: Runs, table: ChunkTable, target: int) -> list[Take]:
-    """Which chunks hold the runs' elements, and where these go when packed one after another from `target` on."""
-    length = table.entry.chunk
-    if len(runs.starts) == 1:
-        first, last = int(runs.starts[0]), int(runs.stops[0])
-        takes = []
-        for chunk in range(first // length, (last - 1) // length + 1):
-            low, high = max(first, chunk * length), min(last, (chunk + 1) * length)
-            takes.append(Take(chunk, slice(low - chunk * length, high - chunk * length), target + low - first, high - low))
-        return takes
-    return _plan_many(runs, length, target)
-
-
-def _plan_many(runs: Runs, length: int, target: int) -> list[Take]:
-    lengths = runs.stops - runs.starts
-    before = np.cumsum(lengths) - lengths
-    takes = []
-    for chunk in touched_chunks(runs, length):
-        base = chunk * length
-        first = int(np.searchsorted(runs.stops, base, side="right"))
-        last = int(np.searchsorted(runs.starts, base + length, side="left"))
-        starts = np.maximum(runs.starts[first:last] - base, 0)
-        stops = np.minimum(runs.stops[first:last] - base, length)
-        source = Runs(starts, stops)
-        skipped = max(0, base - int(runs.starts[first]))
-        takes.append(Take(chunk, source.indices(), target + int(before[first]) + skipped, source.count))
-    return takes
-
-
-def touched_chunks(runs: Runs, length: int) -> list[int]:
-    """The chunks of `length` elements that hold any of the runs' positions."""
-    first, last = runs.starts // length, (runs.stops - 1) // length
-    return [int(chunk) for chunk in np.unique(_spread(first, last + 1))]
-
-
-def _spread(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+def spread_runs(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
     """All positions of many runs."""
     lengths = stops - starts
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
-
-
-class Place(NamedTuple):
-    """Where a chunk's bytes lie in what was fetched: in which range of it, and from where in that; and their checksum."""
-
-    range: int
-    start: int
-    length: int
-    crc32c: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetch:
-    """One request for chunks of one object, and what is done with them."""
-
-    table: ChunkTable
-    shard: int
-    takes: Sequence[Take]
-
-    def ranges(self) -> tuple[list[tuple[int, int]], list[Place]]:
-        """The bytes to read, chunks that touch each other in one range; and where each take's chunk lies in them."""
-        chunks = [take.chunk for take in self.takes]
-        columns = (self.table.offset[chunks].tolist(), self.table.length[chunks].tolist(), self.table.crc32c[chunks].tolist())
-        ranges: list[tuple[int, int]] = []
-        places: list[Place] = []
-        start = stop = -1
-        for offset, length, checksum in zip(*columns, strict=True):
-            if offset != stop:
-                ranges.append((offset, offset))
-                start = offset
-            stop = offset + length
-            ranges[-1] = (start, stop)
-            places.append(Place(len(ranges) - 1, offset - start, length, checksum))
-        return ranges, places
-
-
-def plan_fetches(table: ChunkTable, takes: Sequence[Take], at_most_bytes: int) -> list[Fetch]:
-    """Group ascending takes by object, and cut groups where they pass a size, so that threads find work to share."""
-    per_shard = table.entry.shard // table.entry.chunk
-    lengths = table.length[[take.chunk for take in takes]].tolist() if takes else []
-    fetches: list[Fetch] = []
-    begun = size = 0
-    for place, (take, length) in enumerate(zip(takes, lengths, strict=True)):
-        if place > begun and (size >= at_most_bytes or take.chunk // per_shard != takes[begun].chunk // per_shard):
-            fetches.append(Fetch(table=table, shard=takes[begun].chunk // per_shard, takes=takes[begun:place]))
-            begun, size = place, 0
-        size += length
-    if begun < len(takes):
-        fetches.append(Fetch(table=table, shard=takes[begun].chunk // per_shard, takes=takes[begun:]))
-    return fetches
 
 
 class Cluster(NamedTuple):

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-import msgspec
 import numpy as np
 
 from arraystore.errors import InvalidInput, Problem
 from arraystore.frames.rows import Rows
 from arraystore.pool import run_small_jobs
-from arraystore.segments.assembly import Source, assemble, decode_chunks, read_array
+from arraystore.segments.assembly import Source, decode_chunks, read_array
+from arraystore.segments.choice import Choice, Shape
 from arraystore.segments.index import ZoneIndex, load_index
 from arraystore.segments.plan import (
     NOTHING,
-    Cluster,
     Matches,
     Part,
     Runs,
@@ -35,7 +34,7 @@ from arraystore.segments.plan import (
 from arraystore.storage.base import Storage
 from layouts.schema import Schema
 
-__all__ = ["Part", "Selection", "read"]
+__all__ = ["Part", "Selection", "choose", "read"]
 
 EVERYTHING = Selection()
 
@@ -55,34 +54,31 @@ def read(
     The parts may have older forms of the schema. Works on `threads` threads (None: one per processor). Raises `Corrupt`,
     naming object and chunk, if a byte that was needed isn't the one that was written.
     """
-    names = {schema.column(name).name for name in (schema.names if columns is None else columns)}
+    names = frozenset(schema.column(name).name for name in (schema.names if columns is None else columns))
+    return choose(storage, parts, schema, selection, threads).load(Shape(columns=names, threads=threads))
+
+
+def choose(
+    storage: Storage, parts: Sequence[Part], schema: Schema, selection: Selection = EVERYTHING, threads: int | None = None
+) -> Choice:
+    """The selected rows, found but not loaded."""
     clock = schema.axis if selection.clock is None else selection.clock
     if clock not in schema.clocks:
         problem = Problem(f"clock {clock!r}", f"schema {schema.name!r} has no such clock; there are {', '.join(schema.clocks)}")
         raise InvalidInput(problem)
     if selection.by_clock:
         parts = [part for part in parts if may_match(part.entry, clock, selection)]
-    sources = open_sources(storage, parts)
     clusters = arrange([part.entry for part in parts], schema)
-    if selection.labels is not None:
-        _leave_out_chunks(sources, *selection.labels)
-    if selection.by_clock:
-        match_clock(storage, sources, clock, selection, threads)
-    if selection.labels is not None:
-        _match_labels(storage, sources, *selection.labels, threads)
+    choice = Choice(storage=storage, schema=schema, sources=open_sources(storage, parts), clusters=clusters)
     if selection.rows is not None:
-        _pick(storage, sources, clusters, schema, selection.rows, threads)
-    clusters = [cluster for cluster in clusters if any(sources[number].runs.count for number in cluster.parts)]
-    merging = any(cluster.merge for cluster in clusters)
-    wanted = _narrowed(schema, names | {schema.axis} if merging else names)
-    rows = assemble(storage, [sources[number] for cluster in clusters for number in cluster.parts], wanted, threads)
-    if merging and (order := _merge_order(rows.arrays[schema.axis], clusters, sources)) is not None:
-        rows = rows.take(order)
-    return rows.project(names)
-
-
-def _narrowed(schema: Schema, names: set[str]) -> Schema:
-    return msgspec.structs.replace(schema, columns=tuple(column for column in schema.columns if column.name in names))
+        choice = choice.pick(*selection.rows, threads=threads)
+    if selection.labels is not None:
+        _leave_out_chunks(choice.sources, *selection.labels)
+    if selection.by_clock:
+        match_clock(storage, choice.sources, clock, selection, threads)
+    if selection.labels is not None:
+        _match_labels(storage, choice.sources, *selection.labels, threads)
+    return choice if selection.every == 1 else choice.pick(0, choice.count, selection.every, threads)
 
 
 def open_sources(storage: Storage, parts: Sequence[Part]) -> list[Source]:
@@ -109,7 +105,8 @@ def _leave_out_chunks(sources: Sequence[Source], column: str, wanted: frozenset[
     for source in sources:
         if source.index is not None:
             matches = match_labels(source.index, column, wanted)
-            source.runs = possible_rows(matches, source.index.tables[column]) if column in source.arrays else NOTHING
+            possible = possible_rows(matches, source.index.tables[column]) if column in source.arrays else NOTHING
+            source.runs = intersect_runs(source.runs, possible)
 
 
 def _match_labels(storage: Storage, sources: Sequence[Source], column: str, wanted: frozenset[str], threads: int | None) -> None:
@@ -162,40 +159,3 @@ def _drop_nulls(storage: Storage, sources: Sequence[Source], clock: str, threads
     for source in sources:
         valid = read_array(storage, source, column, threads)
         source.runs = runs_of(source.runs.positions()[valid])
-
-
-def _pick(
-    storage: Storage, sources: Sequence[Source], clusters: Sequence[Cluster], schema: Schema, rows: tuple[int, int], threads: int | None
-) -> None:
-    """Narrow each source's runs to rows from `rows[0]` to `rows[1]` in reading order."""
-    done = 0
-    for cluster in clusters:
-        members = [sources[number] for number in cluster.parts]
-        total = sum(source.part.entry.rows for source in members)
-        low, high = (min(max(bound - done, 0), total) for bound in rows)
-        done += total
-        if low == 0 and high == total:
-            continue
-        if low >= high or len(members) == 1:
-            for source in members:
-                source.runs = run(low, high)
-            continue
-        axis = assemble(storage, members, _narrowed(schema, {schema.axis}), threads).arrays[schema.axis]
-        chosen = np.sort(np.argsort(axis, kind="stable")[low:high])
-        for source in members:
-            own = np.searchsorted(chosen, source.part.entry.rows)
-            source.runs = runs_of(chosen[:own])
-            chosen = chosen[own:] - source.part.entry.rows
-
-
-def _merge_order(axis: np.ndarray, clusters: Sequence[Cluster], sources: Sequence[Source]) -> np.ndarray | None:
-    """Where each row of the result comes from, when rows of clusters are sorted by time; None if all are in order already."""
-    order = None
-    stop = 0
-    for cluster in clusters:
-        start, stop = stop, stop + sum(sources[number].runs.count for number in cluster.parts)
-        times = axis[start:stop]
-        if cluster.merge and bool((times[1:] < times[:-1]).any()):
-            order = np.arange(len(axis)) if order is None else order
-            order[start:stop] = start + np.argsort(times, kind="stable")
-    return order

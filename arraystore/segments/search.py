@@ -11,8 +11,9 @@ from arraystore.frames.rows import Rows
 from arraystore.pool import Job, run_jobs, run_small_jobs
 from arraystore.segments.assembly import SMALL_BYTES, Source, assemble, read_array
 from arraystore.segments.chunkreads import decode_each
+from arraystore.segments.fetches import Fetch, plan_fetches
 from arraystore.segments.inforce import Present, Sought, Spans, latest, latest_of
-from arraystore.segments.plan import Fetch, Take, plan_fetches, run
+from arraystore.segments.plan import rows_of_chunks, run, runs_of
 from arraystore.segments.stretches import Stretch
 from arraystore.storage.base import Storage
 from layouts.schema import Schema
@@ -89,10 +90,10 @@ class Search:
         if self._by is not None or f"{self._clock}_valid" in stretch.index.tables:
             return [(table.chunk_bytes, partial(self._look_at_columns, stretch, chunk, whose)) for chunk, whose in asked.items()]
         length = table.entry.chunk
-        takes = [Take(chunk, slice(0, size := min(length, table.elements - chunk * length)), 0, size) for chunk in asked]
+        runs = rows_of_chunks(runs_of(np.sort(np.fromiter(asked, np.int64, len(asked)))), length, table.elements)
         return [
-            (len(fetch.takes) * table.chunk_bytes, partial(self._look_at_clock, stretch, fetch, asked))
-            for fetch in plan_fetches(table, takes, JOB_BYTES)
+            (-(-fetch.runs.count // length) * table.chunk_bytes, partial(self._look_at_clock, stretch, fetch, asked))
+            for fetch in plan_fetches(table, runs, 0, JOB_BYTES)
         ]
 
     def _look_at_clock(self, stretch: Stretch, fetch: Fetch, asked: Mapping[int, np.ndarray]) -> None:

@@ -1,25 +1,13 @@
 """Plans are arithmetic: they are checked against sets of positions, without a byte read."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arraystore.segments.fetches import plan_fetches, plan_takes, touched_chunks
 from arraystore.segments.index import ArrayEntry, ChunkTable
-from arraystore.segments.plan import (
-    Cluster,
-    arrange,
-    join_runs,
-    plan_fetches,
-    plan_takes,
-    run,
-    runs_of,
-    runs_where,
-    tidy_runs,
-    touched_chunks,
-)
+from arraystore.segments.plan import Cluster, arrange, join_runs, run, runs_of, runs_where, tidy_runs
 from arraystore.versions.commit import SegmentEntry
 from layouts.schema import Column, Schema
 
@@ -64,7 +52,7 @@ def test_takes_bring_every_position_to_its_place_and_touch_no_other_chunk(chosen
     out = np.full(target + len(chosen), -1)
     takes = plan_takes(runs, table, target) if len(chosen) else []
     for take in takes:
-        piece = source[take.chunk * chunk : (take.chunk + 1) * chunk][take.source]
+        piece = source[take.chunk * chunk : (take.chunk + 1) * chunk][: take.end][take.chosen]
         assert len(piece) == take.elements
         out[take.target : take.target + take.elements] = piece
     assert out[target:].tolist() == chosen.tolist()
@@ -72,20 +60,24 @@ def test_takes_bring_every_position_to_its_place_and_touch_no_other_chunk(chosen
     assert not len(chosen) or touched_chunks(runs, chunk) == [take.chunk for take in takes]
 
 
-@given(positions.filter(len), st.integers(1, 20), st.integers(1, 4), st.integers(1, 60))
-def test_fetches_keep_to_one_object_and_read_no_byte_twice_or_in_vain(chosen, chunk, per_shard, at_most):
-    table = table_of(61, chunk, per_shard)
-    takes = plan_takes(runs_of(chosen), table, 0)
-    fetches = plan_fetches(table, takes, at_most)
-    assert [take for fetch in fetches for take in fetch.takes] == takes
-    for fetch in fetches:
-        assert {take.chunk // per_shard for take in fetch.takes} == {fetch.shard}
-        assert sum(int(table.length[take.chunk]) for take in fetch.takes[:-1]) < at_most
-        ranges, places = fetch.ranges()
-        assert sum(stop - start for start, stop in ranges) == sum(place.length for place in places)
-        assert all(stop < start for (_, stop), (start, _) in itertools.pairwise(ranges))
-        for take, place in zip(fetch.takes, places, strict=True):
-            assert ranges[place.range][0] + place.start == table.offset[take.chunk]
+@given(positions, st.integers(1, 20), st.integers(1, 4), st.integers(1, 60), st.sets(st.integers(0, 60)), st.integers(1, 9))
+def test_fetches_keep_to_one_object_and_read_no_chunk_twice_or_in_vain(chosen, chunk, per_shard, at_most, held, step):
+    table, held = table_of(61, chunk, per_shard), frozenset(held)
+    whole = runs_of(chosen)
+    runs = whole.every(0, len(chosen), step)
+    takes = plan_takes(runs, table, 3) if len(chosen) else []
+    fetches = plan_fetches(table, runs, 3, at_most, held)
+    found = [fetch.takes() for fetch in fetches]
+    assert [described(take) for each in found for take in each] == [described(take) for take in takes if take.chunk not in held]
+    for fetch, own in zip(fetches, found, strict=True):
+        assert {take.chunk // per_shard for take in own} <= {fetch.shard}
+        assert len(own) < 2 or held or sum(int(table.length[take.chunk]) for take in own[:-1]) < at_most
+        for take, (start, stop) in zip(own, fetch.ranges(own), strict=True):
+            assert (start, stop - start) == (table.offset[take.chunk], table.length[take.chunk])
+
+
+def described(take):
+    return take.chunk, np.arange(99)[take.chosen].tolist(), take.target, take.elements, take.end
 
 
 def entries(*spans):

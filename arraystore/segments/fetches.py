@@ -1,0 +1,124 @@
+"""What is fetched of each object, and which elements of its chunks go where. Pure arithmetic, no bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from arraystore.segments.index import ChunkTable
+from arraystore.segments.plan import INT64_MAX, Runs, spread_runs
+
+
+class Take(NamedTuple):
+    """What a read takes of one chunk: the elements `source` of it go to the result from `target` on, `elements` of them."""
+
+    chunk: int
+    source: slice | Runs
+    target: int
+    elements: int
+
+    @property
+    def chosen(self) -> slice | np.ndarray:
+        """What takes them out of the decoded chunk; made when it is needed, since it may be larger than they are."""
+        return self.source if isinstance(self.source, slice) else self.source.positions()
+
+    @property
+    def end(self) -> int:
+        """How many elements of the chunk must be decoded."""
+        return int(self.source.stop if isinstance(self.source, slice) else self.source.stops[-1])
+
+
+def plan_takes(runs: Runs, table: ChunkTable, target: int) -> list[Take]:
+    """Which chunks hold the runs' elements, and where these go when packed one after another from `target` on."""
+    length = table.entry.chunk
+    if len(runs.starts) == 1:
+        return _plan_steps(int(runs.starts[0]), int(runs.stops[0]), runs.step, length, target)
+    return _plan_many(runs, length, target)
+
+
+def _plan_steps(first: int, last: int, step: int, length: int, target: int) -> list[Take]:
+    """The takes of one run, of which each `step`-th element is wanted."""
+    takes = []
+    for chunk in range(first // length, (last - 1) // length + 1):
+        base = chunk * length
+        low, high = first - base if first > base else (first - base) % step, min(last - base, length)
+        if low < high:
+            takes.append(Take(chunk, slice(low, high, step), target + (base + low - first) // step, -((low - high) // step)))
+    return takes
+
+
+def _plan_many(runs: Runs, length: int, target: int) -> list[Take]:
+    lengths = runs.stops - runs.starts
+    before = np.cumsum(lengths) - lengths
+    takes = []
+    for chunk in touched_chunks(runs, length):
+        base = chunk * length
+        first = int(np.searchsorted(runs.stops, base, side="right"))
+        last = int(np.searchsorted(runs.starts, base + length, side="left"))
+        starts = np.maximum(runs.starts[first:last] - base, 0)
+        stops = np.minimum(runs.stops[first:last] - base, length)
+        source = Runs(starts, stops)
+        skipped = max(0, base - int(runs.starts[first]))
+        place = slice(int(starts[0]), int(stops[0])) if len(starts) == 1 else source
+        takes.append(Take(chunk, place, target + int(before[first]) + skipped, source.count))
+    return takes
+
+
+def touched_chunks(runs: Runs, length: int) -> list[int]:
+    """The chunks of `length` elements that hold any of the runs' positions."""
+    if len(runs.starts) == 1 and runs.step <= length:
+        return list(range(int(runs.starts[0]) // length, (int(runs.stops[0]) - 1) // length + 1))
+    runs = runs.spelled()
+    first, last = runs.starts // length, (runs.stops - 1) // length
+    return [int(chunk) for chunk in np.unique(spread_runs(first, last + 1))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """One request for chunks of one object, and where their elements go: small until it is carried out, since there are many."""
+
+    table: ChunkTable
+    shard: int
+    runs: Runs
+    target: int
+    held: frozenset[int] = frozenset()  # chunks that aren't needed
+
+    def takes(self) -> list[Take]:
+        """What is taken of each chunk."""
+        takes = plan_takes(self.runs, self.table, self.target)
+        return [take for take in takes if take.chunk not in self.held] if self.held else takes
+
+    def ranges(self, takes: Sequence[Take]) -> list[tuple[int, int]]:
+        """The bytes of each take's chunk: by itself, since codecs want a chunk in an object of its own. Storages far away join them."""
+        chunks = [take.chunk for take in takes]
+        starts = self.table.offset[chunks]
+        return list(zip(starts.tolist(), (starts + self.table.length[chunks]).tolist(), strict=True))
+
+    def checksums(self, takes: Sequence[Take]) -> list[int]:
+        """The checksum of each take's chunk."""
+        found: list[int] = self.table.crc32c[[take.chunk for take in takes]].tolist()
+        return found
+
+
+def plan_fetches(table: ChunkTable, runs: Runs, target: int, at_most_bytes: int, held: frozenset[int] = frozenset()) -> list[Fetch]:
+    """Group the runs' chunks by object, and cut groups where they pass a size (stored), so that threads find work to share."""
+    if not len(runs.starts):
+        return []
+    per_shard, length = table.entry.shard // table.entry.chunk, table.entry.chunk
+    chunks = touched_chunks(runs, length)
+    borders = [0]
+    size = 0
+    for place, stored in enumerate(table.length[chunks].tolist()):
+        if place > borders[-1] and (size >= at_most_bytes or chunks[place] // per_shard != chunks[place - 1] // per_shard):
+            borders.append(place)
+            size = 0
+        size += stored
+    if len(borders) == 1:
+        return [Fetch(table=table, shard=chunks[0] // per_shard, runs=runs, target=target, held=held)]
+    cuts = np.array([*(chunks[place] * length for place in borders), INT64_MAX])
+    targets = (target + runs.counts_before(cuts)).tolist()
+    return [
+        Fetch(table=table, shard=chunks[place] // per_shard, runs=runs.between(int(low), int(high)), target=first, held=held)
+        for place, low, high, first in zip(borders, cuts[:-1], cuts[1:], targets, strict=False)
+    ]
