@@ -11,7 +11,7 @@ import numpy as np
 from arraystore import arguments
 from arraystore.datasets.parts import load_parts
 from arraystore.errors import InvalidInput
-from arraystore.frames.asof import AsOf, spread
+from arraystore.frames.asof import AsOf, beside, spread
 from arraystore.frames.columns import Labels
 from arraystore.frames.convert import convert
 from arraystore.frames.frame import Frame
@@ -150,16 +150,20 @@ class Lookup:
     def find(self, asked: Asked, columns: tuple[str, ...], pin: Pin, threads: int | None) -> AsOf:
         """The rows in force."""
         sought, whose = _distinct(asked)
-        schema = msgspec.structs.replace(self._schema, columns=tuple(map(self._schema.column, columns)))
+        gathered = tuple(self._schema.column(name) for name in columns if name != self._clock)
         with self._log.explained(self._state.version, [window.name for window in self._windows]):
             search = Search(self._storage, sought, self._clock, asked.by, asked.labels, threads)
             self._look(search, {self._clock} if asked.by is None else {self._clock, asked.by}, threads)
-            rows, found = search.rows(schema)
+            rows, found = search.rows(msgspec.structs.replace(self._schema, columns=gathered))
+        times, numbers = _given(sought.clocks, whose, NEVER), _given(sought.rows, whose, -1)
+        rows = spread(rows, _given(found, whose, -1))
+        if self._clock in columns:
+            rows = beside(rows, self._schema.column(self._clock), times, numbers >= 0).reorder(columns)  # it is known already
         return AsOf(
-            frame=Frame(spread(rows, _given(found, whose, -1)), pin=pin),
-            found=_given(sought.rows, whose, -1).reshape(asked.shape) >= 0,
-            time=_given(sought.clocks, whose, NEVER).reshape(asked.shape).view("datetime64[ns]"),
-            row=_given(sought.rows, whose, -1).reshape(asked.shape),
+            frame=Frame(rows, pin=pin),
+            found=(numbers >= 0).reshape(asked.shape),
+            time=times.reshape(asked.shape).view("datetime64[ns]"),
+            row=numbers.reshape(asked.shape),
             lags=asked.lags,
         )
 

@@ -117,16 +117,19 @@ class AsOf(Mapping[str, Any]):
     @cached_property
     def _long(self) -> Rows:
         """The rows with what tells them apart beside them."""
-        rows, found = self.frame.rows, self.found.reshape(-1)
-        added: Arrays = {TIME: self.time.reshape(-1).view(np.int64)}
-        columns = [Column(name=TIME, kind=Kind.TIME, dtype="int64", nullable=True)]
-        if not found.all():
-            added[f"{TIME}_valid"] = found
-        if self.lags is not None:
-            added[LAG] = np.tile(np.array(self.lags, np.int64), self.shape[0])
-            columns.append(Column(name=LAG, kind=Kind.NUMBER, dtype="int64", unit="ns"))
-        schema = msgspec.structs.replace(rows.schema, columns=(*rows.schema.columns, *columns))
-        return Rows(schema=schema, count=rows.count, arrays=rows.arrays | added, labels=rows.labels)
+        time = Column(name=TIME, kind=Kind.TIME, dtype="int64")
+        rows = beside(self.frame.rows, time, self.time.reshape(-1).view(np.int64), self.found.reshape(-1))
+        if self.lags is None:
+            return rows
+        lags = np.tile(np.array(self.lags, np.int64), self.shape[0])
+        return beside(rows, Column(name=LAG, kind=Kind.NUMBER, dtype="int64", unit="ns"), lags, np.ones(len(lags), np.bool_))
+
+
+def beside(rows: Rows, column: Column, values: np.ndarray, valid: np.ndarray) -> Rows:
+    """The rows with one more column, nullable, of one array."""
+    added: Arrays = {column.name: values} if valid.all() else {column.name: values, f"{column.name}_valid": valid}
+    schema = msgspec.structs.replace(rows.schema, columns=(*rows.schema.columns, msgspec.structs.replace(column, nullable=True)))
+    return Rows(schema=schema, count=rows.count, arrays=rows.arrays | added, labels=rows.labels)
 
 
 def spread(rows: Rows, whose: np.ndarray) -> Rows:

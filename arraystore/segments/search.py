@@ -38,11 +38,14 @@ class Search:
         self._labels = labels
         self._threads = threads
         self._looked: list[Stretch] = []
+        self._codes: dict[Stretch, np.ndarray] = {}  # what stands for each label that is sought, in each stretch; −1 where none does
         self._noting = threading.Lock()
 
     def look_into(self, stretches: Sequence[Stretch]) -> None:
         """Find, for each time, the row in force among those of these stretches and of all that were looked into before."""
         self._looked += stretches
+        if self._by is not None:
+            self._codes |= {stretch: self._codes_of(stretch.labels(self._by)) for stretch in stretches}
         bounds = [stretch.bounds(self._clock) for stretch in stretches]
         low, high, last_row = (np.concatenate(each) for each in zip(*bounds, strict=True))
         owner = np.repeat(np.arange(len(stretches)), [len(each[0]) for each in bounds])
@@ -124,7 +127,7 @@ class Search:
         if self._by is None:
             found = latest(clock, times)
         else:
-            wanted = self._codes(stretch.labels(self._by))[self.sought.labels[places]]
+            wanted = self._codes[stretch][self.sought.labels[places]]
             places, times, wanted = (each[wanted >= 0] for each in (places, times, wanted))
             codes = arrays[self._by] if rows is None else arrays[self._by][rows]
             found = latest_of(clock, codes, times, wanted)
@@ -138,14 +141,13 @@ class Search:
         with self._noting:
             self.sought.note(places, clock[found], first_row + numbers)
 
-    def _codes(self, labels: Sequence[str]) -> np.ndarray:
-        """What stands for each label that is sought, among `labels`; −1 where none does."""
+    def _codes_of(self, labels: Sequence[str]) -> np.ndarray:
         code_of = {label: code for code, label in enumerate(labels)}
         return np.array([code_of.get(label, -1) for label in self._labels], np.int64)
 
     def _presence(self, stretches: Sequence[Stretch], by: str, owner: np.ndarray, chunk: np.ndarray) -> Present:
         """Whether chunks can hold rows with the labels that times ask for, as far as indexes tell."""
-        codes = np.stack([self._codes(stretch.labels(by)) for stretch in stretches])
+        codes = np.stack([self._codes[stretch] for stretch in stretches])
         sets = [_sets_of(stretch, self._clock, by) for stretch in stretches]
         starts = [0, *accumulate(1 if each is None else len(each) for each in sets)]
         table = np.full((starts[-1], max((each.shape[1] for each in sets if each is not None), default=1)), 255, np.uint8)

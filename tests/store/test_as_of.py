@@ -189,8 +189,10 @@ def test_only_the_chunks_of_rows_in_force_are_decoded(long: arraystore.Dataset, 
     found = long.as_of([START + DAY - 1, START + 9 * DAY], ["size"], tolerance=STEP)
     assert found.row.tolist() == [DAILY - 1, -1], "the last row of the first day is in force, and nothing after the last day"
     assert counted.count == 5
-    long.as_of([START + 10 * DAY], ["size"])
-    assert counted.count == 7
+    found = long.as_of([START + 10 * DAY, START - 1], ["size", "time"])
+    assert counted.count == 7, "the clock that was searched is known then"
+    assert long.as_of([START + 10 * DAY, START - 1], ["time"])["time"].tolist() == found["time"].tolist() == found.time.tolist()
+    assert counted.count == 8
 
 
 def test_chunks_without_an_instrument_are_not_decoded(store: arraystore.Store, monkeypatch: pytest.MonkeyPatch) -> None:
