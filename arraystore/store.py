@@ -1,5 +1,6 @@
 """Everything under one root: six surfaces, opened as one role."""
 
+import errno
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from arraystore.arguments import TimeLike
 from arraystore.classes.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, stands, window_span
 from arraystore.classes.kinds import kind_of
 from arraystore.classes.resolving import Resolver
-from arraystore.classes.roots import Opener, StoreAttributes, check_class_root, class_url, decode_attributes, init_store, locate
+from arraystore.classes.roots import Opener, StoreAttributes, check_class_root, decode_attributes, init_store, is_store, locate, open_place
 from arraystore.classes.surface import Surface
 from arraystore.classes.symbols import Instrument
 from arraystore.classes.tagged import TaggedSurface
@@ -19,7 +20,7 @@ from arraystore.classes.tags import Tag, Tags, repeated
 from arraystore.datasets.datasetlint import lint_root
 from arraystore.datasets.diff import Diff, compare
 from arraystore.datasets.view import DatasetView
-from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, NotFound, Problem
+from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, NotFound, Problem, StorageError
 from arraystore.frames.frame import Frame
 from arraystore.place import require
 from arraystore.storage import MemoryStorage, open_storage
@@ -30,7 +31,7 @@ from arraystore.versions.commit import Pin
 from arraystore.versions.fetch import DOCUMENT_BYTES, fetch
 from arraystore.versions.lineage import Dependent, LineageIndex
 from layouts.classes import Action, Role, StorageClass, may
-from layouts.deviations import Deviation
+from layouts.deviations import Deviation, deviation
 from layouts.naming import KEY_TEMPLATES
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Store(Upkeep, Maintenance):
     def _lazy(self, storage_class: StorageClass) -> Storage:
         """The class root's storage; opening it touches nothing that the role may not."""
         location = self.attributes.roots.get(storage_class.value, storage_class.value)
-        storage = self._opener(class_url(self.url, location))
+        storage = open_place(self._opener, self.url, location)
         if any(_allowed(self.role, action, storage_class) for action in Action):
             check_class_root(storage, self.attributes.store, storage_class)
         return storage
@@ -131,7 +132,7 @@ class Store(Upkeep, Maintenance):
     def _beside(self, name: str, *, create: bool) -> Storage:
         """What lies beside the classes: `lineage` and `tags`; an empty place where nothing has been put yet."""
         try:
-            return self._opener(class_url(self.url, name), create=create)
+            return open_place(self._opener, self.url, name, create=create)
         except NotFound:
             return MemoryStorage()
 
@@ -241,7 +242,12 @@ class Store(Upkeep, Maintenance):
         found = lint_root(self._opener(self.url), self.attributes.roots.values()) if self._tag is None else []
         for storage_class in StorageClass:
             if _allowed(self.role, Action.READ, storage_class):
-                found += self.surface(storage_class).lint()
+                try:
+                    found += self.surface(storage_class).lint()
+                except StorageError as error:
+                    if error.errno != errno.ELOOP:
+                        raise
+                    found.append(deviation("link", storage_class.value, str(error)))
         return found
 
     def resolve(self, symbol: str, *, venue: str, at: TimeLike, known_at: TimeLike | None = None) -> Instrument:
@@ -309,7 +315,11 @@ def open_store(
     role = parse_role(role)
     location = locate(url)
     if create:
-        init_store(location, opener=opener)
+        try:
+            init_store(location, opener=opener)
+        except StorageError as error:
+            if error.errno not in _UNWRITABLE or not is_store(location, opener=opener):
+                raise
     try:
         data = fetch(opener(location), "zarr.json", DOCUMENT_BYTES)
     except NotFound as error:
@@ -329,6 +339,9 @@ def parse_role(role: Role | str) -> Role:
     except ValueError as error:
         msg = f"{role!r} is none of {', '.join(Role)}"
         raise InvalidInput(msg, "role") from error
+
+
+_UNWRITABLE = frozenset((errno.EROFS, errno.EACCES, errno.EPERM))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from arraystore.errors import AccessDenied, NotFound
 from arraystore.versions.commit import Pin
 from arraystore.versions.lineage import Dependent, LineageIndex, reaches
 from arraystore.versions.notices import made_by
-from layouts.naming import format_key
 from layouts.schema import Schema
 from layouts.windows import WindowLength, parse_window
 
@@ -129,9 +128,13 @@ def stands(datasets: Callable[[str], Mapping[tuple[str, ...], DatasetView]], sta
 
 
 def every_version(surfaces: Mapping[str, Surface]) -> Iterator[Dependent]:
-    """Every kept version of every dataset that was made from others: what the lineage index is rebuilt from."""
+    """Every kept version of every dataset, also of deleted ones, that was made from others: what the lineage index is rebuilt from."""
     for storage_class, surface in surfaces.items():
-        for key in surface.find():
-            for commit in surface.commits(key):
+        for log in surface.logs():
+            try:
+                head = log.head()
+            except NotFound:
+                continue  # its first version isn't there yet
+            for commit, _ in log.commits(head):
                 if commit.inputs:
-                    yield made_by(storage_class, format_key(key), commit)
+                    yield made_by(storage_class, log.prefix, commit)

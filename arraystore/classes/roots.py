@@ -1,14 +1,16 @@
 """Where a store's classes lie: said once, at init, and never by a writer of data (FORMAT.md section 2)."""
 
+import errno
 import os
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from arraystore import arguments
-from arraystore.errors import AlreadyExists, Corrupt, InvalidInput, NotFound, Problem, Unsupported
+from arraystore.errors import AlreadyExists, Corrupt, InvalidInput, NotFound, Problem, StorageError, Unsupported
 from arraystore.storage import open_storage
 from arraystore.storage.base import Storage
 from arraystore.versions.fetch import DOCUMENT_BYTES, fetch
@@ -75,11 +77,22 @@ def init_store(
             msg = f"{location} is a store already, with other class roots: {attributes.roots}"
             raise AlreadyExists(msg) from None
     for storage_class in StorageClass:
-        root = opener(class_url(location, attributes.roots[storage_class.value]), create=True)
+        root = open_place(opener, location, attributes.roots[storage_class.value], create=True)
         try:
             root.create("zarr.json", _encode(ClassAttributes(FORMAT, attributes.store, storage_class.value)))
         except AlreadyExists:
             check_class_root(root, attributes.store, storage_class)
+
+
+def is_store(location: str, *, opener: Opener) -> bool:
+    """Whether there is a store with all its class roots."""
+    try:
+        attributes = decode_attributes(fetch(opener(location), "zarr.json", DOCUMENT_BYTES), StoreAttributes, location)
+        for storage_class in StorageClass:
+            check_class_root(open_place(opener, location, attributes.roots[storage_class.value]), attributes.store, storage_class)
+    except NotFound:
+        return False
+    return True
 
 
 def class_map(location: str, given: Any) -> dict[str, str]:
@@ -146,6 +159,26 @@ def class_url(root: str, location: str) -> str:
     if "://" in location or location.startswith("/"):
         return location
     return f"{root.rstrip('/')}/{location}"
+
+
+def open_place(opener: Opener, root: str, location: str, *, create: bool = False) -> Storage:
+    """The storage of a place that a store's map names. What lies below the root by it is reached through no link."""
+    if "://" not in location and not location.startswith("/"):
+        _refuse_links(root, location)
+    return opener(class_url(root, location), create=create)
+
+
+def _refuse_links(root: str, location: str) -> None:
+    here = Path(root.removeprefix("file://"))
+    if "://" in str(root).removeprefix("file://"):
+        return
+    for part in location.split("/"):
+        here /= part
+        if here.is_symlink():
+            told = f"{here} is a symbolic link, where the store's map names {location!r} below its root, and no link there is opened"
+            raise StorageError(
+                errno.ELOOP, f"{told}: put the directory itself there, or map the class to where it leads by an absolute path"
+            )
 
 
 def locate(url: Any) -> str:

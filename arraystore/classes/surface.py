@@ -23,7 +23,7 @@ from arraystore.errors import AlreadyExists, InvalidInput, NotFound, VersionExpi
 from arraystore.place import Place, require
 from arraystore.storage.base import Storage
 from arraystore.versions.bulletin import Bulletin
-from arraystore.versions.commit import Commit, Pin
+from arraystore.versions.commit import Pin
 from arraystore.versions.draft import Draft, draft_commit
 from arraystore.versions.entry import Entry
 from arraystore.versions.history import FORMAT, Birth
@@ -208,12 +208,6 @@ class Surface(ManyKeys, Mapping[tuple[str, ...], Dataset]):
                 found += more
                 now[path] = max((change.version for change in more), default=now.get(path, 0))
         return Changes(tuple(found), Cursor(self._class.value, generation, now).to_text())
-
-    def commits(self, key: Key) -> Iterator[Commit]:
-        """Every kept commit of a dataset, oldest first; for the index of lineage."""
-        log = self._log(self._place(key, Action.READ).key)
-        for commit, _ in log.commits(log.head()):
-            yield commit
 
     def lint(self) -> list[Deviation]:
         """What isn't as the layout says in all that lies in this class, leftovers of dead writers too; see `Dataset.lint`."""

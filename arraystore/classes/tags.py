@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -41,6 +41,7 @@ class Tags:
     """The tags of a store, under `<root>/tags`. Safe to share between threads."""
 
     beside: Beside
+    _known: dict[tuple[str, int], Tag] = field(default_factory=dict, repr=False, compare=False)
 
     def set(self, name: str, pins: Iterable[Pin], *, role: str, reason: str = "") -> Tag:
         """Make the next version of a tag, durable when this returns; earlier versions stay. The pins were checked by the store."""
@@ -95,10 +96,12 @@ class Tags:
         return f"tags/{escape(name)}/{version_name(version)}"
 
     def every(self) -> Iterator[Tag]:
-        """Every version of every tag."""
+        """Every version of every tag: what there is, is looked up each time; what a version says never changes, and is read once."""
         for name in self.names():
-            for version in self.beside(create=False).list(escape(name)).objects:
-                yield self._read(escape(name), parse_version_name(version))[0]
+            for version in self.versions(name):
+                if (name, version) not in self._known:
+                    self._known[name, version] = self._read(escape(name), version)[0]
+                yield self._known[name, version]
 
     def _last(self, folder: str) -> int:
         return max(map(parse_version_name, self.beside(create=False).list(folder).objects), default=0)

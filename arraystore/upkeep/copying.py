@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from arraystore.classes.roots import Opener, StoreAttributes, check_class_root, class_url, decode_attributes, init_store, locate
+from arraystore.classes.roots import Opener, StoreAttributes, check_class_root, decode_attributes, init_store, locate, open_place
 from arraystore.errors import AlreadyExists, ArrayStoreError, InvalidInput, NotFound
 from arraystore.findings import Finding
 from arraystore.storage import MemoryStorage
@@ -58,14 +58,14 @@ class Replica:
         if self.attributes is None:
             return MemoryStorage()
         location = self.attributes.roots.get(storage_class.value, storage_class.value)
-        root = self._opener(class_url(self.url, location))
+        root = open_place(self._opener, self.url, location)
         check_class_root(root, self.attributes.store, storage_class)
         return root
 
     def beside(self, name: str, *, create: bool = False) -> Storage:
         """What lies beside the classes."""
         try:
-            return self._opener(class_url(self.url, name), create=create and not self._trial)
+            return open_place(self._opener, self.url, name, create=create and not self._trial)
         except NotFound:
             return MemoryStorage()
 

@@ -167,7 +167,7 @@ class Shipment:
             except (Corrupt, NotFound):
                 if self.trial or self.source.floor() == floor:
                     raise
-                self._group, have = [], newest_in(self.target)
+                self._group, have, goal = [], newest_in(self.target), self.source.head()
                 continue
             return
 
@@ -266,16 +266,18 @@ class Shipment:
             parts += parts_of_segment(storage, f"{prefix}/{window}/{segment}", entry, schema)
         for artifact in load.named.artifacts.values():
             parts += parts_of_artifact(storage, prefix, artifact)
-        return parts if load.base is None else parts + self._base_parts(load.base)
+        return parts if load.base is None else parts + self._base_parts(load.base, load.step.state)
 
-    def _base_parts(self, base: State) -> list[Part]:
+    def _base_parts(self, base: State, oldest: State) -> list[Part]:
         """What a log that begins at a floor stands on: the checkpoint there, its manifests, and the commits below that hold rows.
 
         The same, and segments and files, of the versions below that pins or tags keep.
         """
         storage, prefix, named = self.source.storage, self.source.prefix, Named()
         states = (base, *(self.source.at(version) for version in self._floor_of(base).checkpoints))
-        tails = {entry.tail for state in states for name in state.window_names() for entry in state.window(name).tails}
+        readable = (oldest, *states[1:])
+        tails = {entry.tail for state in readable for name in state.window_names() for entry in state.window(name).tails}
+        tails = {version for version in tails if version <= base.version}
         commits = {key_of(self.source, version): self.source.raw(version) for version in sorted(tails)}
         keys = [f"{prefix}/_manifests/{state.table.digest(name)}" for state in states for name in state.table.names()]
         keys += [f"{prefix}/_checkpoints/{version_name(state.version)}" for state in states]

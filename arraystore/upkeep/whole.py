@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from arraystore import arguments
-from arraystore.classes.roots import Opener, StoreAttributes, class_url, restore_class_root
+from arraystore.classes.roots import Opener, StoreAttributes, open_place, restore_class_root
 from arraystore.classes.surface import Surface
 from arraystore.classes.tags import Tags
 from arraystore.errors import ArrayStoreError, InvalidInput, NotFound
@@ -206,7 +206,7 @@ class Upkeep(ABC):
         """The `zarr.json` of a class root can be told from the store's."""
         location = self.attributes.roots.get(storage_class.value, storage_class.value)
         try:
-            root = self._opener(class_url(self.url, location), create=not trial)
+            root = open_place(self._opener, self.url, location, create=not trial)
         except NotFound:
             root = MemoryStorage()
         before = sha256_of(root, "zarr.json")

@@ -1,6 +1,8 @@
 """Old commits lie in packs: all that was read is read on, the names they had are void, and nobody who is at work is fooled."""
 
 import shutil
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from arraystore.segments.index import forget_indexes
 from arraystore.storage import MemoryStorage
 from arraystore.storage.base import Storage
 from arraystore.upkeep.packing import Packing
+from arraystore.upkeep.shipping import Shipment
 from arraystore.versions.floors import Floor, load_floor
 from arraystore.versions.log import Log
 from arraystore.versions.packs import load_pack, packs_in
@@ -25,6 +28,7 @@ from tests.maintenance.conftest import KEY, Opened, made, maintained, plain, val
 from tests.maintenance.test_interleaving import interleaved
 from tests.maintenance.test_purge import LABEL, SECRET, everything, licensed
 from tests.maintenance.test_retention import collect, expire
+from tests.store.conftest import START
 
 ADDRESS = "canonical/venue/trades/X"
 PREFIX = "venue/trades/X"
@@ -582,3 +586,85 @@ def test_the_store_that_was_packed_can_be_moved_as_files(on_disk: Opened, tmp_pa
     shutil.copytree(tmp_path / "store", tmp_path / "moved")
     moved: Opened = lambda role: arraystore.open_store(tmp_path / "moved", role=role)  # noqa: E731
     assert told(moved) == told(on_disk)
+
+
+def test_a_copy_taken_while_the_floor_rises_has_what_its_floor_names(opened: Opened) -> None:
+    dataset = busy(opened)
+    expire(opened, keep_versions=12)
+    true, risen = Shipment._bring, []
+
+    def late(self: Shipment, group: Any) -> None:
+        if not risen:
+            risen.append(None)
+            dataset.refresh().replace("2024-08-08", plain(3, 50), reason="r")
+            expire(opened, keep_versions=1)
+            collect(opened)
+        true(self, group)
+
+    copy = f"memory://{uuid.uuid4().hex}"
+    with mock.patch.object(Shipment, "_bring", late):
+        assert [each.problem for each in opened("operations").copy(copy).problems] == []
+    assert not opened("operations").copy(copy).problems
+    copied: Opened = lambda role: arraystore.open_store(copy, role=role)  # noqa: E731
+    assert not copied("operations").verify(deep=True).findings
+    assert values(maintained(copied)) == values(maintained(opened))
+
+
+def test_two_expirers_without_a_lock_lower_no_floor_and_lose_nothing_kept(opened: Opened) -> None:
+    dataset = busy(opened)
+    opened("data-quality").tag("kept", [dataset.at(6).pin()])
+    true, raced = MemoryStorage.swap, []
+
+    def late(self: MemoryStorage, key: str, data: Any, before: bytes | None) -> None:
+        if key.endswith("/floor") and len(raced) < 2:
+            raced.append(len(raced))
+            expire(opened, keep_versions=1 if len(raced) == 2 else 3)
+            floors.append(log_of(opened).floor())
+        true(self, key, data, before)
+
+    floors: list[int] = []
+    with mock.patch.object(MemoryStorage, "swap", late), mock.patch.object(MemoryStorage, "lock", return_value=nullcontext()):
+        expire(opened, keep_versions=8)
+    assert floors
+    assert log_of(opened).floor() == max(floors)
+    assert dataset.at(6).version == 6
+    assert not opened("operations").verify(deep=True).findings
+
+
+AGAIN = """
+import sys
+import numpy as np
+import arraystore
+store = arraystore.open_store(sys.argv[1], role="data-quality")
+rows = {"time": np.array([int(sys.argv[2])]), "size": np.array([7.0])}
+receipt = store.canonical["venue", "trades", "X"].append(rows, token=("w", 5), reopen=True)
+print(receipt.version, store.canonical["venue", "trades", "X"].version)
+"""
+
+
+@pytest.mark.parametrize("what", ["compaction", "checkpointing", "expiry", "packing", "all of them"])
+def test_a_token_sent_again_from_another_process_returns_the_first_commit(on_disk: Opened, tmp_path: Path, what: str) -> None:
+    dataset = made(on_disk)
+    dataset.append(plain(3))
+
+    def send() -> list[int]:
+        told = subprocess.run(
+            [sys.executable, "-c", AGAIN, str(tmp_path / "store"), str(START + 9)], capture_output=True, text=True, check=True
+        )
+        return [int(word) for word in told.stdout.split()]
+
+    first, _ = send()
+    dataset.refresh().append(plain(3, 20))
+    if what in ("checkpointing", "packing", "all of them"):
+        checkpointed(dataset)
+    if what in ("compaction", "all of them"):
+        maintained(on_disk).compact()
+    if what in ("packing", "all of them"):
+        assert pack(on_disk).packs
+        assert log_of(on_disk).is_packed(first)
+    if what in ("expiry", "all of them"):
+        expire(on_disk, keep_versions=1)
+        collect(on_disk)
+    head = maintained(on_disk).version
+    assert send() == [first, head]
+    assert [row[1] for row in values(maintained(on_disk))].count(7.0) == 1
