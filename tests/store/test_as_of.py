@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -10,11 +11,15 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 import arraystore
 from arraystore import Clock, Column, Kind, Labels, Schema
 from arraystore.datasets import writer
-from arraystore.segments import chunkreads
+from arraystore.demo.captures import inspect_captures
+from arraystore.demo.quality import review
+from arraystore.demo.recording import record
+from arraystore.segments import chunkreads, index, segment
 from arraystore.testing.strategies import small_chunks
 from tests.store.conftest import DAY, START, rows
 
@@ -279,3 +284,90 @@ def test_as_of_stays_at_its_version_and_asks_for_access_first(long: arraystore.D
     log._place = replace(log._place, role=arraystore.Role.ANALYSIS)
     with pytest.raises(arraystore.AccessDenied):
         log.as_of([1])
+
+
+def test_rows_are_numbered_as_read_counts_them(long: arraystore.Dataset) -> None:
+    found = long.as_of(START + np.array([3, 1]) * DAY, ["size"])
+    for row, size in zip(found.row.tolist(), found["size"].tolist(), strict=True):
+        assert long.read(rows=(row, row + 1), columns=["size"])["size"].tolist() == [size]
+    within = long.as_of([START + DAY + 5 * STEP], ["size"], window="2024-08-09")
+    assert (within.row.tolist(), within["size"].tolist()) == ([5], [DAILY + 5])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_instrument_is_found_where_no_index_tells_which_chunks_have_it(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    store = arraystore.open_store(f"memory://as-of-{next(numbered)}", role="data-quality", create=True)
+    dataset = store.canonical.create(("venue", "ticks", "_all"), schema("arrival", nullable=bool(seed % 2)))
+    limits = [mock.patch.object(module, "CODE_SET_LABELS", 0) for module in (index, segment)]
+    with small_chunks(64, 64, 600), mock.patch.object(writer, "TAIL_BYTES", 0), limits[0], limits[1]:
+        for part in range(3):
+            dataset.append(ticks(random, 50, 50 * part, ordered=False, nullable=bool(seed % 2), step=1))
+        whole = dataset.read()
+        times = (START + random.integers(0, 2 * DAY, 20)).tolist()
+        labels = [(*NAMES, "DOGE")[number] for number in random.integers(0, 4, 20)]
+        found = dataset.as_of(times, ["number"], by=labels)
+    assert found.row.tolist() == [in_force(whole, "time", time, 0, label) for time, label in zip(times, labels, strict=True)]
+
+
+def test_what_the_schema_gained_later_is_null_before(trades: arraystore.Dataset) -> None:
+    with mock.patch.object(writer, "TAIL_BYTES", 0):
+        trades.append(rows(10))
+        grown = Column(name="ts_match", kind=Kind.TIME, clock=Clock.OTHER, nullable=True)
+        trades.evolve(
+            structs.replace(trades.schema, columns=(*trades.schema.columns, grown, Column(name="tag", kind="text", nullable=True)))
+        )
+        trades.append(rows(10, START + 10 * SECOND) | {"ts_match": START + np.arange(10) * SECOND, "tag": [f"t{row}" for row in range(10)]})
+    found = trades.as_of([START + 3 * SECOND, START + 12 * SECOND], ["tag", "size"])
+    assert found["tag"].tolist() == [None, "t2"]
+    assert found["size"].tolist() == [3.0, 2.0]
+    assert trades.as_of([START + 3 * SECOND, START - 1], ["tag"], clock="ts_match")["tag"].tolist() == ["t3", None]
+
+
+def test_a_damaged_chunk_is_named(long: arraystore.Dataset) -> None:
+    storage, segment_path = long._place.storage, long.segments("2024-08-09")[0]
+    for name, other in (("time", "size"), ("size", "price")):
+        path = f"{segment_path}/{name}/0"
+        whole = storage.get(path)
+        storage.put(path, storage.get(f"{segment_path}/{other}/0"), durable=False)
+        with pytest.raises(arraystore.Corrupt, match=f"{name}/0: chunk 5 is damaged"):
+            long.as_of([START + DAY + 5 * 68 * STEP], ["size"])
+        storage.put(path, whole, durable=False)
+    assert long.as_of([START + DAY + 5 * 68 * STEP], ["size"])["size"].tolist() == [DAILY + 5 * 68]
+
+
+def test_purged_rows_are_told_as_such(long: arraystore.Dataset, root: Any) -> None:
+    old = long.at(long.version)
+    arraystore.open_store(root, role="operations").canonical[long.key].purge("2024-08-09", reason="licence ended")
+    with pytest.raises(arraystore.Purged, match="licence ended"):
+        old.as_of([START + DAY + SECOND], ["size"])
+    long.refresh()
+    assert long.as_of([START + DAY + SECOND], ["size"])["size"].tolist() == [DAILY - 1]
+
+
+@pytest.fixture(scope="module")
+def recorded(shared_data: Path) -> arraystore.Store:
+    """BTCUSDT as it was recorded over a midnight, promoted."""
+    url = f"memory://as-of-{next(numbered)}"
+    captures = sorted((shared_data / "binance-usdm").glob("usdm_btcusdt_202407*.gz"))
+    record(arraystore.open_store(url, role="data-recording", create=True), inspect_captures(captures), recorder="test")
+    review(arraystore.open_store(url, role="data-quality"))
+    return arraystore.open_store(url, role="backtesting")
+
+
+@pytest.mark.parametrize("clock", [None, "exchange_time"])
+def test_markouts_of_recorded_trades_are_those_that_pandas_joins(recorded: arraystore.Store, clock: str | None) -> None:
+    """Quotes as they arrived, by a clock that may step back: pandas sorts them, and keeps ties in order."""
+    trades = recorded.canonical["binance-usdm", "trades", "BTCUSDT"].read(columns=[clock or "time"])
+    quotes = recorded.canonical["binance-usdm", "quotes", "BTCUSDT"]
+    times = trades[clock or "time"]
+    found = quotes.as_of(times, ["bid_price", "ask_price"], lag=["0s", "1s", "30s", "-1s"], tolerance="500ms", clock=clock)
+    frame = quotes.read(columns=["bid_price", "ask_price", clock or "time"])
+    right = pd.DataFrame({"at": frame[clock or "time"], "bid_price": frame["bid_price"], "ask_price": frame["ask_price"]})
+    right = right.sort_values("at", kind="stable").reset_index(drop=True)
+    for place, lag in enumerate(found.lags):
+        left = pd.DataFrame({"at": times + np.timedelta64(lag, "ns"), "place": np.arange(len(times))}).sort_values("at")
+        joined = pd.merge_asof(left, right, on="at", tolerance=pd.Timedelta("500ms")).sort_values("place")
+        np.testing.assert_array_equal(found["bid_price"][:, place], joined["bid_price"].to_numpy())
+        np.testing.assert_array_equal(found["ask_price"][:, place], joined["ask_price"].to_numpy())
+    assert 0.5 < found.found.mean() < 1
