@@ -1,6 +1,7 @@
 """The one place where a new version becomes the current one (FORMAT.md sections 6 and 8)."""
 
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
@@ -32,6 +33,8 @@ from arraystore.versions.state import State
 
 HINT_EVERY = 16
 ATTEMPTS = 1000
+FRESH_SECONDS = 1.0
+"""How long ago the floor may have been looked at before a create; safety doesn't depend on it, only how seldom a commit is unknown."""
 
 
 class Log(History):
@@ -48,6 +51,7 @@ class Log(History):
     def __init__(self, storage: Storage, prefix: str, storage_class: str | None = None, notices: Notices | None = None) -> None:
         super().__init__(storage, prefix, storage_class)
         self._notices = notices
+        self._looked = -FRESH_SECONDS
 
     def publish_floor(
         self,
@@ -164,6 +168,8 @@ class Log(History):
                 checkpoint=state.checkpoint,
             )
         )
+        if self._slept_below_floor(state.version):
+            return None
         key = self._key(commit.version)
         room = getattr(self.storage, "room", None)  # a storage that is quicker with some sizes has it
         data, digest = encode_record("commit", msgspec.Raw(header), list(draft.pieces), room and partial(room, key))
@@ -171,10 +177,8 @@ class Log(History):
         if self._notices is not None:
             self._notices.before(self.prefix, commit)
         is_ours = self._create(key, data, commit)
-        is_void = is_ours and self._is_void(commit.version)
+        is_void = is_ours and self._is_void(commit, after)
         self._announce(commit, after if is_ours and not is_void else None)
-        if is_void:
-            self._known = None  # A suspended writer woke up below the floor, or among what was packed.
         if is_void or not is_ours:
             return None
         self._durable = commit.version
@@ -189,13 +193,49 @@ class Log(History):
             msg = f"{self._key(commit.version)}: was written, but it isn't marked in the journal ({error}), so others may not notice it yet"
             raise CommitUnknown(msg) from error
 
-    def _is_void(self, version: int) -> bool:
-        """Whether a version that was just created lies at or below the bound."""
+    def _slept_below_floor(self, version: int) -> bool:
+        """Whether a floor or pack came above what a writer plans on, which has its name free again; looked at only now and then."""
+        if (now := time.monotonic()) - self._looked < FRESH_SECONDS:
+            return False
+        if self.bound() > version:
+            self._known = None
+            return True
+        self._looked = now
+        return False
+
+    def _is_void(self, commit: Commit, after: State) -> bool:
+        """Whether a version that was just created lies at or below the bound, and came after that did; CommitUnknown if nothing tells."""
+        now, where = time.monotonic(), self._key(commit.version)
         try:
-            return version <= self.bound()
+            floor = self.floor_record()
+            if commit.version > floor.bound:
+                self._looked = now
+                return False
+            self._known = None  # A suspended writer woke up below the floor, or among what was packed.
+            stands = self._was_taken_in(commit, after.digest, floor)
         except (Corrupt, StorageError, Unsupported) as error:
-            msg = f"{self._key(version)}: was written, but whether it counts can't be told ({error}); read the log before repeating it"
+            msg = f"{where}: was written, but whether it counts can't be told ({error}); read the log before repeating it"
             raise CommitUnknown(msg) from error
+        if stands is None:
+            told = f"version {commit.version} {floor.told()}, while its writer slept"
+            raise CommitUnknown(f"{where}: {told}, and whether it came before that can't be told: read before repeating it, or use tokens")
+        return not stands
+
+    def _was_taken_in(self, commit: Commit, digest: str, floor: Floor) -> bool | None:
+        """Whether a version at or below the bound appeared there before that was raised, so that what is newest builds on it."""
+        if commit.version > floor.floor or floor.pack_of(commit.version) is not None:
+            return self.record(commit.version)[2] == digest
+        if commit.token is not None:
+            return False  # deciding again finds it in the table of writers, or that it isn't there
+        if commit.version == floor.floor:
+            return checkpoint.load_checkpoint(self.storage, self.prefix, commit.version, None).digest == digest
+        with suppress(NotFound):
+            return self.record(commit.version + 1)[0].previous == digest
+        head = self.head()
+        added = {entry.segment for change in commit.windows for entry in change.add}
+        entries = (entry for change in commit.windows for entry in head.window(change.window).segments)
+        stands = any(entry.segment in added if entry.segment else entry.index == digest for entry in entries)
+        return stands or None
 
     def _create(self, key: str, data: bytes, commit: Commit) -> bool:
         """Whether the version is ours. Never unsure without saying so."""

@@ -50,6 +50,7 @@ type Act = Callable[[arraystore.Dataset, arraystore.Dataset], object]
 
 ACTS: dict[str, Act] = {
     "append a tail": lambda mine, _: mine.append(rows(5, START, 1000, 100_000), reopen=True),
+    "append with a token": lambda mine, _: mine.append(rows(5, START, 1000, 100_000), reopen=True, token=("w", 1)),
     "append a segment": lambda mine, _: mine.append(rows(BIG, START, 1000, 100_000), reopen=True),
     "append a stream": lambda mine, _: mine.append_stream(pieces(), reopen=True),
     "replace": lambda mine, _: mine.replace(DAYS[0], rows(BIG, START, 1000, 100_000), reason="r"),
@@ -153,6 +154,7 @@ def after(before: Found, what: str) -> Found:
     new = tuple(range(100_000, 100_000 + BIG))
     days = {
         "append a tail": (first + new[:5], second),
+        "append with a token": (first + new[:5], second),
         "append a segment": (first + new, second),
         "append a stream": (first + tuple(range(100_000, 100_000 + 2 * BIG)), second + tuple(range(100_000 + 2 * BIG, 100_000 + 4 * BIG))),
         "replace": (new, second),
