@@ -10,4 +10,4 @@ COLUMNS = frame.COLUMNS
 def run(*, small: bool = False, setting: Setting | None = None) -> list[Figure]:
     """A million snapshots: prices and sizes of both sides."""
     setting = setting or Setting(small=small)
-    return scanned(synthetic.books(setting.count(1_000_000, 30_000)), setting)
+    return scanned(synthetic.books(setting.wide(1_000_000, 30_000)), setting)

@@ -21,12 +21,13 @@ BUILT = "built"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """What a case must show, and what it did; a ratio that should be at least `wanted`."""
+    """What a case must show, and what it did: a ratio that should be at least `wanted`, and that of CPU times where it has a meaning."""
 
     what: str
     wanted: float
     found: float
     beside: str = ""
+    cpu: float | None = None
 
     @property
     def met(self) -> bool:
@@ -35,7 +36,8 @@ class Goal:
 
     def __str__(self) -> str:
         beside = f" ({self.beside})" if self.beside else ""
-        return f"{self.what} ≥ {self.wanted:g}: {self.found:.2f}{beside}, {'met' if self.met else 'NOT MET'}"
+        cpu = "" if self.cpu is None else f", by CPU time {self.cpu:.2f}"
+        return f"{self.what} ≥ {self.wanted:g}: {self.found:.2f}{beside}{cpu}, {'met' if self.met else 'NOT MET'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,10 @@ class Setting:
     def count(self, full: int, small: int) -> int:
         """Rows to measure with."""
         return self.rows or (small if self.small else full)
+
+    def wide(self, full: int, small: int) -> int:
+        """Rows of tables that are ten times as wide."""
+        return self.count(full * 10, small * 10) // 10
 
     def turns(self, full: int = 7) -> int:
         """Rounds."""
@@ -250,10 +256,18 @@ def best(figures: Iterable[Figure], *groups: str) -> Figure | None:
 
 def ahead(mine: Figure, figures: Iterable[Figure], wanted: float, what: str, *groups: str) -> list[Goal]:
     """How many times as fast as the best of some groups; no goal where none takes part."""
-    found = best(figures, *groups)
+    among = [each for each in figures if each.group in groups]
+    found = best(among, *groups)
     if found is None:
         return []
-    return [Goal(what=what, wanted=wanted, found=found.milliseconds / mine.milliseconds, beside=found.contestant)]
+    cpu = min(each.cpu for each in among) / mine.cpu if mine.cpu else None
+    return [Goal(what=what, wanted=wanted, found=found.milliseconds / mine.milliseconds, beside=found.contestant, cpu=cpu)]
+
+
+def of(mine: Figure, other: Figure, wanted: float, what: str) -> Goal:
+    """Another's time as a part of ours."""
+    cpu = other.cpu / mine.cpu if mine.cpu else None
+    return Goal(what=what, wanted=wanted, found=other.milliseconds / mine.milliseconds, cpu=cpu)
 
 
 def dropped_cache() -> str:

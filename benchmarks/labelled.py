@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from benchmarks import frame, synthetic
-from benchmarks.frame import Figure, Goal, Setting, ahead, build, judged, take_turns
+from benchmarks.frame import Figure, Goal, Setting, ahead, build, judged, of, take_turns
 from benchmarks.limit import THREADS
 from benchmarks.tables import arrays, ours
 from benchmarks.tables.base import Columns, check, tree_bytes
@@ -46,5 +46,5 @@ def run(*, small: bool = False, setting: Setting | None = None) -> list[Figure]:
 
 def _goals(by_name: dict[str, Figure], figures: list[Figure]) -> Iterable[Goal]:
     mine = by_name["arraystore"]
-    yield Goal(what="of our own threaded scan", wanted=0.8, found=by_name["arraystore, read"].milliseconds / mine.milliseconds)
+    yield of(mine, by_name["arraystore, read"], 0.8, "of our own threaded scan")
     yield from ahead(mine, figures, 1, "times the best peer", "peer")

@@ -22,7 +22,7 @@ def run(*, small: bool = False, setting: Setting | None = None) -> list[Figure]:
     """Trades of each instrument, all of one day; beside one dataset of as many rows, and as many Parquet files."""
     setting = setting or Setting(small=small)
     count, rows = (20, 5_000) if setting.small else (INSTRUMENTS, ROWS)
-    rows = setting.rows or rows
+    rows = setting.rows // count if setting.rows else rows
     store = built_store(f"many-{count}-{rows}", lambda place: _make(place, count, rows), setting)
     files = built_store(f"many-parquet-{count}-{rows}", lambda place: _make_files(place, count, rows), setting)
     calls: dict[str, Callable[[], Any]] = {

@@ -114,14 +114,15 @@ def cases_of(page: Path = README) -> list[str]:
 
 def _goals_told(told: Mapping[str, Any]) -> str:
     """A row a goal of all cases."""
-    lines = ["| case | data | goal, as a ratio | at least | measured | |", "|---|---|---|---|---|---|"]
+    lines = ["| case | data | goal, as a ratio | at least | measured | by CPU time | |", "|---|---|---|---|---|---|---|"]
     for case, figures in told.items():
         for figure in figures if isinstance(figures, list) else ():
             for goal in figure.get("goals", ()):
                 if goal["wanted"]:
                     what = goal["what"] + (f" ({goal['beside']})" if goal["beside"] else "")
                     met = "met" if goal["met"] else "**missed**"
-                    lines.append(f"| `{case}` | {figure['data']} | {what} | {goal['wanted']:g} | {goal['found']:.2f} | {met} |")
+                    cpu = "" if goal["cpu"] is None else f"{goal['cpu']:.2f}"
+                    lines.append(f"| `{case}` | {figure['data']} | {what} | {goal['wanted']:g} | {goal['found']:.2f} | {cpu} | {met} |")
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from benchmarks import frame, synthetic
-from benchmarks.frame import Entrant, Figure, Goal, Setting, ahead, enter, judged, take_turns
+from benchmarks.frame import Entrant, Figure, Goal, Setting, ahead, enter, judged, of, take_turns
 from benchmarks.limit import Limit
 from benchmarks.size import gold
 from benchmarks.tables.base import EVERYTHING, Data, Query, check
@@ -57,10 +57,9 @@ def goals(by_name: dict[str, Figure], figures: list[Figure]) -> Iterable[Goal]:
     """What a scan must show."""
     mine = by_name["arraystore"]
     limit, fresh = by_name["limit, reused memory"], by_name["limit, fresh memory"]
-    yield Goal(what="of the limit, reused memory", wanted=0.9, found=limit.milliseconds / mine.milliseconds)
+    yield of(mine, limit, 0.9, "of the limit, reused memory")
     if "arraystore, fresh memory" in by_name:
-        found = fresh.milliseconds / by_name["arraystore, fresh memory"].milliseconds
-        yield Goal(what="of the limit, fresh memory", wanted=0.9, found=found)
+        yield of(by_name["arraystore, fresh memory"], fresh, 0.9, "of the limit, fresh memory")
     yield from ahead(mine, figures, 1, "times the best peer", "peer", "parquet", "zarr")
     yield from ahead(mine, figures, 1, "times np.load, nothing compressed or checked", "uncompressed")
     yield from ahead(mine, figures, 2, "times the best Parquet reader", "parquet")

@@ -66,7 +66,7 @@ def gold(*, small: bool) -> Data:
 def _made(setting: Setting) -> Iterable[Data]:
     yield synthetic.trades(setting.count(10_000_000, 20_000))
     yield synthetic.quotes(setting.count(10_000_000, 20_000))
-    yield synthetic.books(setting.count(1_000_000, 2_000))
+    yield synthetic.books(setting.wide(1_000_000, 2_000))
 
 
 def _write_portable(place: Path, data: Data) -> None:

@@ -21,8 +21,8 @@ def run(*, small: bool = False, setting: Setting | None = None) -> list[Figure]:
     """Five and twelve columns of quotes."""
     setting = setting or Setting(small=small)
     data = synthetic.quotes(setting.count(10_000_000, 300_000))
-    minutes = 1_000 if not setting.small else 20
-    return [each for columns in (FIVE, None) for each in _sliced(data, columns, setting, setting.rounds or minutes)]
+    minutes = 20 * setting.rounds if setting.rounds else (20 if setting.small else 1_000)
+    return [each for columns in (FIVE, None) for each in _sliced(data, columns, setting, minutes)]
 
 
 def random_minutes(data: Data, count: int, columns: tuple[str, ...] | None) -> list[Query]:

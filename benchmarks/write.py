@@ -8,7 +8,7 @@ from pathlib import Path
 from arraystore.datasets.parts import load_parts
 from arraystore.segments.reader import open_sources
 from benchmarks import frame, synthetic
-from benchmarks.frame import Figure, Goal, Setting, ahead, all_ways, judged, scratch, take_turns
+from benchmarks.frame import Figure, Goal, Setting, ahead, all_ways, judged, of, scratch, take_turns
 from benchmarks.limit import WriteLimit
 from benchmarks.tables.base import EVERYTHING, Data, check, tree_bytes
 from benchmarks.tables.ours import Dataset, new_dataset, segments
@@ -86,8 +86,8 @@ def _limit(folder: Path, data: Data) -> WriteLimit:
 
 def _goals(by_name: dict[str, Figure], figures: list[Figure]) -> Iterable[Goal]:
     mine = by_name["arraystore"]
-    yield Goal(what="of the limit", wanted=0.9, found=by_name["limit: encode, write, sync"].milliseconds / mine.milliseconds)
+    yield of(mine, by_name["limit: encode, write, sync"], 0.9, "of the limit")
     for kept in ("parquet-zstd", "vortex"):
         if (peer := by_name.get(_told(kept))) is not None:
-            yield Goal(what="times the speed of", wanted=1, found=peer.milliseconds / mine.milliseconds, beside=peer.contestant)
+            yield of(mine, peer, 1, f"times the speed of {peer.contestant}")
     yield from ahead(mine, figures, 0, "times the best peer, synced or not", "peer", "parquet")

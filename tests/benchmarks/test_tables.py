@@ -88,7 +88,7 @@ def test_slices_are_those_of_five_and_of_twelve_columns(setting):
 
 
 def test_books_keep_their_levels(setting):
-    figures = book.run(setting=replace(setting, rows=500, only=FEW))
+    figures = book.run(setting=replace(setting, rows=5_000, only=FEW))
     assert {"arraystore", "np.load", "Parquet tuned, PyArrow", "our bytes, Zarr fused pipeline"} <= {each.contestant for each in figures}
 
 
@@ -136,7 +136,7 @@ def test_looking_up_finds_the_row_in_force(setting):
 
 
 def test_many_datasets_are_beside_one_of_their_size(setting):
-    figures = {each.contestant: each for each in many.run(setting=replace(setting, rows=100))}
+    figures = {each.contestant: each for each in many.run(setting=replace(setting, rows=2_000))}
     assert {"arraystore", "arraystore, one dataset of that size", "Parquet zstd, Polars"} <= figures.keys()
     assert {each.rows for each in figures.values()} == {20 * 100}
 
