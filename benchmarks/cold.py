@@ -21,7 +21,7 @@ def run(*, small: bool = False, setting: Setting | None = None) -> list[Figure]:
     """Trades, opened and read; libraries are loaded before the clock starts."""
     setting = setting or Setting(small=small)
     data = synthetic.trades(setting.count(10_000_000, 50_000))
-    entrants = [each for each in enter(data, setting) if each.way.group != "fresh" and each.way.name not in SAME_BYTES]
+    entrants = [each for each in enter(data, setting) if each.way.group not in frame.VARIANTS and each.way.name not in SAME_BYTES]
     return _cold(data, entrants, setting.rounds or (1 if setting.small else 5))
 
 

@@ -17,6 +17,7 @@ from benchmarks.tables import arrays, databases, hdf5, ours, parquet
 from benchmarks.tables.base import EVERYTHING, Data, Opened, Query, Way, check, tree_bytes
 
 BUILT = "built"
+VARIANTS = ("fresh", "given")  # other ways to call ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +113,7 @@ class Setting:
 
     def wants(self, way: Way) -> bool:
         """Whether a way takes part."""
-        return not self.only or way.group in ("ours", "fresh") or any(name.lower() in way.name.lower() for name in self.only)
+        return not self.only or way.group in ("ours", *VARIANTS) or any(name.lower() in way.name.lower() for name in self.only)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ def _draw_case(name: str, measured: Sequence[Any], path: Path) -> None:
         bars = [each for each in told if each.group not in ("limit", "limit-fresh", "memcpy")][::-1]
         values = [each.milliseconds for each in bars]
         spread = [[each.milliseconds - each.low for each in bars], [each.high - each.milliseconds for each in bars]]
-        colours = [OURS if each.group in ("ours", "fresh") else PEER for each in bars]
+        colours = [OURS if each.group in ("ours", "fresh", "given") else PEER for each in bars]
         axis.barh([each.contestant for each in bars], values, xerr=spread, color=colours, height=0.72, error_kw={"lw": 0.8})
         for limit in (each for each in told if each.group == "limit"):
             axis.axvline(limit.milliseconds, color=LIMIT, lw=1, label="limit")

@@ -58,6 +58,8 @@ def goals(by_name: dict[str, Figure], figures: list[Figure]) -> Iterable[Goal]:
     mine = by_name["arraystore"]
     limit, fresh = by_name["limit, reused memory"], by_name["limit, fresh memory"]
     yield of(mine, limit, 0.9, "of the limit, reused memory")
+    if "arraystore, out=" in by_name:
+        yield of(by_name["arraystore, out="], limit, 0.9, "of the limit, reused memory, with out=")
     if "arraystore, fresh memory" in by_name:
         yield of(by_name["arraystore, fresh memory"], fresh, 0.9, "of the limit, fresh memory")
     yield from ahead(mine, figures, 1, "times the best peer", "peer", "parquet", "zarr")

@@ -34,7 +34,7 @@ def random_minutes(data: Data, count: int, columns: tuple[str, ...] | None) -> l
 
 def _sliced(data: Data, columns: tuple[str, ...] | None, setting: Setting, count: int) -> list[Figure]:
     queries = random_minutes(data, count, columns)
-    entrants = enter(data, setting, queries=queries[:3])
+    entrants = [each for each in enter(data, setting, queries=queries[:3]) if each.way.group not in frame.VARIANTS]
     width = len(columns or data.columns)
     told = Data(name=f"{data.name}, {width} columns", columns=data.columns)
     decoded = int(np.median([sum(values.nbytes for values in query.of(data).values()) for query in queries[:50]]))
@@ -45,7 +45,6 @@ def _sliced(data: Data, columns: tuple[str, ...] | None, setting: Setting, count
     figures = [
         samples.figure(told, name, by_name[name].way.group, bytes=by_name[name].bytes, decoded=decoded, p99=_p99(samples))
         for name, samples in taken.items()
-        if by_name[name].way.group != "fresh"
     ]
     return judged(figures, _goals)
 
