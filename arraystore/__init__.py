@@ -84,6 +84,7 @@ from layouts.deviations import Deviation, Severity
 
 if TYPE_CHECKING:
     from arraystore.bridges.hftbacktest import to_hftbacktest
+    from arraystore.bridges.nautilus import to_nautilus
     from arraystore.classes.cases import Note, QuarantineCase
     from arraystore.classes.execution import ExecutionSurface, SequenceRange, Session
     from arraystore.classes.experiments import Experiment, ExperimentsSurface
@@ -222,12 +223,14 @@ __all__ = [
     "shipped_mappings",
     "summarise",
     "to_hftbacktest",
+    "to_nautilus",
 ]
 
 _LOADED_WHEN_USED = {
     name: module
     for module, names in {
         "arraystore.bridges.hftbacktest": ["to_hftbacktest"],
+        "arraystore.bridges.nautilus": ["to_nautilus"],
         "arraystore.classes.cases": ["Note", "QuarantineCase"],
         "arraystore.upkeep.copying": ["Copied"],
         "arraystore.classes.execution": ["ExecutionSurface", "SequenceRange", "Session"],

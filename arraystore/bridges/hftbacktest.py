@@ -23,13 +23,12 @@ from arraystore.bridges.hftevents import (
     in_message_order,
     trade_events,
 )
+from arraystore.bridges.ticks import floats, of_conditions, readable, wanted_conditions
 from arraystore.datasets.view import DatasetView
 from arraystore.errors import InvalidInput, Problem
-from arraystore.frames.columns import Decimals, Labels
 from arraystore.replays.streams import default_clock
 from arraystore.storage import LocalStorage
 from arraystore.versions.state import WindowSummary
-from layouts.classes import Action
 from layouts.naming import escape, format_key
 from layouts.schema import Clock
 from layouts.times import format_time, parse_duration
@@ -79,17 +78,11 @@ def to_hftbacktest(
     of the window before is moved up to it. A level that is deleted has size 0. A side that is cleared by a snapshot is cleared as
     far as the snapshot reaches. Rows without an exchange time are refused.
     """
-    for given in (trades, book):
-        if not isinstance(given, DatasetView):
-            raise InvalidInput(f"a {type(given).__name__} isn't a dataset: open one as store.canonical[key]", "trades, book")
-        given._place.require(Action.READ)  # noqa: SLF001 - no byte is read before
+    readable(trades, "trades")
+    readable(book, "book")
     first, stop = arguments.bounds(start, end)
     offset, threads = parse_duration(latency_offset, "latency_offset"), arguments.threads(threads)
-    wanted = (
-        None
-        if conditions is None
-        else frozenset(arguments.texts((conditions,) if isinstance(conditions, str) else conditions, "conditions"))
-    )
+    wanted = wanted_conditions(conditions)
     folder = Path(cache_dir).absolute()
     storage = LocalStorage(folder, create=True)
     feed = _Feed(_Side.of(trades, "trades"), _Side.of(book, "book"), offset, wanted, threads)
@@ -177,23 +170,13 @@ class _Side:
             exchange=frame[self.exchange].view(np.int64),
             sequence=frame["capture_sequence"] if known else np.zeros(frame.row_count, np.uint64),
             side=frame["side"],
-            price=_floats(frame["price"]),
-            size=_floats(frame["size"]),
+            price=floats(frame["price"]),
+            size=floats(frame["size"]),
             action=frame.get("action"),
             flags=frame.get("flags"),
         )
-        if conditions is None:
-            return found
-        labels = frame["condition"] if "condition" in frame else Labels(np.full(frame.row_count, -1, np.int32), ())
-        chosen = np.array([*(label in conditions for label in labels.labels), False])
-        return found.take(np.flatnonzero(chosen[labels.codes]))
-
-
-def _floats(values: np.ndarray | Decimals) -> np.ndarray:
-    if not isinstance(values, Decimals):
-        return values
-    numbers: np.ndarray = values.mantissa / 10.0**values.places
-    return numbers if values.valid is None else np.where(values.valid, numbers, np.nan)
+        chosen = of_conditions(frame, conditions)
+        return found if chosen is None else found.take(np.flatnonzero(chosen))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
