@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from time import perf_counter
+from time import perf_counter, thread_time
 
 MOST_THREADS = 64
 HELPERS_WHILE_WAITING = 16
@@ -49,9 +49,11 @@ if hasattr(os, "register_at_fork"):
 def run_jobs(jobs: Sequence[Job], threads: int | None = None) -> None:
     """Run all jobs on `threads` threads (default: one per processor), the caller's among them; the first error is raised.
 
-    Nothing runs any more when this returns or raises.
+    Where jobs wait for a medium far away, more and more of them wait side by side, unless `threads` is 1. Nothing runs any more when
+    this returns or raises.
     """
-    share(jobs, min(threads or default_threads(), len(jobs)))
+    workers = min(threads or default_threads(), len(jobs))
+    share(jobs, workers, most=workers if threads == 1 else min(max(workers, HELPERS_WHILE_WAITING), len(jobs)))
 
 
 def run_small_jobs(jobs: Sequence[Job], threads: int | None = None) -> None:
@@ -67,9 +69,10 @@ def run_small_jobs(jobs: Sequence[Job], threads: int | None = None) -> None:
             return
 
 
-def share(jobs: Sequence[Job], workers: int) -> None:
-    """Run jobs on the caller's thread and `workers` − 1 others."""
+def share(jobs: Sequence[Job], workers: int, most: int = 0) -> None:
+    """Run jobs on the caller's thread and `workers` − 1 others, and on up to `most` where they wait instead of computing."""
     queue = deque(jobs)
+    futures: list[Future[None]] = []
 
     def work() -> None:
         while True:
@@ -77,16 +80,17 @@ def share(jobs: Sequence[Job], workers: int) -> None:
                 job = queue.popleft()
             except IndexError:
                 return
+            begun, busy = perf_counter(), thread_time()
             try:
                 job()
             except BaseException:
                 queue.clear()
                 raise
+            waited = perf_counter() - begun - (thread_time() - busy)
+            if waited > SLOW_JOB_SECONDS and queue and len(futures) + 1 < most:
+                futures.append(_helpers().submit(work))
 
-    if workers <= 1:
-        work()
-        return
-    futures = [_helpers().submit(work) for _ in range(workers - 1)]
+    futures += [_helpers().submit(work) for _ in range(workers - 1)]
     try:
         work()
     finally:

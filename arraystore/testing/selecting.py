@@ -15,9 +15,9 @@ type History = tuple[Schema, list[Rows]]
 
 
 @st.composite
-def histories(draw: st.DrawFn, most_parts: int = 4, most_rows: int = 120) -> History:
+def histories(draw: st.DrawFn, most_parts: int = 4, most_rows: int = 120, most_columns: int = 5) -> History:
     """A schema, and the rows of several parts of it, each in order itself."""
-    schema = draw(schemas())
+    schema = draw(schemas(most_columns))
     pieces = draw(st.lists(rows_of(schema, least=1, most=most_rows), min_size=1, max_size=most_parts))
     if schema.order is Order.TIME:
         pieces = [rows.take(np.argsort(rows.arrays["time"], kind="stable")) for rows in pieces]

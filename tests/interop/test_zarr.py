@@ -9,10 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arraystore.frames.rows import Rows
-from arraystore.segments.reader import Selection, read
+from arraystore.segments.choice import Shape
+from arraystore.segments.reader import Selection, choose
 from arraystore.storage.local import LocalStorage
-from arraystore.testing.parts import segment_part
-from arraystore.testing.strategies import rows_of, schemas, small_chunks
+from arraystore.testing.parts import segment_part, tail_part
+from arraystore.testing.selecting import drawn_selections, histories, in_reading_order, selected, with_levels
+from arraystore.testing.strategies import differences, small_chunks
 from layouts.schema import Column, Schema
 
 PIPELINES = {
@@ -42,30 +44,62 @@ def path_of(root, part):
     return f"{root.url}/{part.prefix}"
 
 
+def read_by_zarr(root, part, written):
+    """A segment's rows as Zarr reads them; what it says of each array is what the schema says."""
+    group = zarr.open_group(path_of(root, part), mode="r")
+    specs = {spec.name: spec for spec in written.schema.arrays()}
+    assert set(group.array_keys()) == set(written.tidy().arrays)
+    for name, array in group.arrays():
+        assert (array.dtype, array.metadata.dimension_names) == (specs[name].dtype, specs[name].dimensions)
+    arrays = {name: array[...] for name, array in group.arrays()}
+    labels = {name: tuple(array.attrs["labels"]) for name, array in group.arrays() if "labels" in array.attrs}
+    return Rows(schema=written.schema, count=written.count, arrays=arrays, labels=labels)
+
+
+def same_whoever_reads(root, data, history):
+    """Ours, Zarr's and NumPy's rows on what was written, for any selection; and Zarr's own ways to select, on one segment."""
+    schema, pieces = history
+    tails, profile = data.draw(st.integers(0, 1)), data.draw(st.sampled_from(("dense", "portable")))
+    with small_chunks(*data.draw(st.tuples(st.integers(40, 2000), st.integers(20, 600), st.integers(40, 4000)))):
+        parts = [
+            tail_part(rows, number) if number >= len(pieces) - tails else segment_part(root, rows, next(numbers), profile=profile)
+            for number, rows in enumerate(pieces)
+        ]
+    by_zarr = [rows if part.rows is not None else read_by_zarr(root, part, rows) for part, rows in zip(parts, pieces, strict=True)]
+    written, decoded = in_reading_order(history), in_reading_order((schema, by_zarr))
+    assert differences(decoded, written) == []
+
+    selection = data.draw(drawn_selections(schema, written.count))
+    columns = frozenset(data.draw(st.sets(st.sampled_from(schema.names), min_size=1)))
+    levels = data.draw(st.sampled_from((None, slice(0, 2), slice(1, 3)))) if any(each.levels == 3 for each in schema.columns) else None
+    ours = choose(root, parts, schema, selection, 1).load(Shape(columns=columns, levels=levels, threads=1))
+    for rows in (decoded, written):
+        assert differences(ours, with_levels(selected(rows, selection).project(columns), levels)) == []
+
+    if parts[0].rows is None:
+        first, last = sorted(data.draw(st.tuples(st.integers(0, pieces[0].count), st.integers(0, pieces[0].count))))
+        every = data.draw(st.sampled_from((1, 3)))
+        found = choose(root, parts[:1], schema, Selection(rows=(first, last), every=every), 1).load(Shape(columns=columns, threads=1))
+        group = zarr.open_group(path_of(root, parts[0]), mode="r")
+        for spec in schema.arrays():
+            if spec.name in group and spec.column in columns and not spec.is_payload and last > first:
+                assert group[spec.name][first:last:every].tobytes() == found.arrays[spec.name].tobytes()
+
+
 @pytest.mark.usefixtures("_pipeline")
 @same_directory
-@given(st.data())
-def test_zarr_reads_the_same_bytes_for_any_selection(root, data):
-    schema = data.draw(schemas(most_columns=2))
-    rows = data.draw(rows_of(schema, least=1, most=120))
-    profile = data.draw(st.sampled_from(("dense", "portable")))
-    with small_chunks(*data.draw(st.tuples(st.integers(40, 2000), st.integers(20, 600), st.integers(40, 4000)))):
-        part = segment_part(root, rows, next(numbers), profile=profile)
-    first, last = sorted(data.draw(st.tuples(st.integers(0, rows.count), st.integers(0, rows.count))))
-    ours = read(root, [part], schema, Selection(rows=(first, last)), threads=1)
+@given(st.data(), histories(most_parts=3, most_rows=60, most_columns=3))
+def test_whoever_reads_the_rows_are_the_same_for_any_selection(root, data, history):
+    same_whoever_reads(root, data, history)
 
-    group = zarr.open_group(path_of(root, part), mode="r")
 
-    stored = rows.tidy()
-    assert set(group.array_keys()) == set(stored.arrays)
-    for spec in schema.arrays():
-        if spec.name in stored.arrays:
-            array = group[spec.name]
-            assert array.dtype == spec.dtype
-            assert array.metadata.dimension_names == spec.dimensions
-            assert array[:].tobytes() == stored.arrays[spec.name].tobytes()
-            if not spec.is_payload and last > first:
-                assert array[first:last].tobytes() == ours.arrays[spec.name].tobytes()
+@pytest.mark.deep
+@pytest.mark.timeout(7200)
+@pytest.mark.usefixtures("_pipeline")
+@same_directory
+@given(st.data(), histories(most_parts=6, most_rows=400))
+def test_whoever_reads_larger_histories_the_rows_are_the_same(root, data, history):
+    same_whoever_reads(root, data, history)
 
 
 def rows_of_every_kind(count=20_000):

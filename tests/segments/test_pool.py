@@ -52,6 +52,20 @@ def test_small_jobs_stay_in_the_callers_thread_unless_one_waits():
     pool.run_small_jobs(slow)  # three that wait for each other can only end side by side
 
 
+def test_jobs_that_wait_get_company():
+    barrier = threading.Barrier(4, timeout=10)
+    pool.run_jobs([*[lambda: time.sleep(3 * pool.SLOW_JOB_SECONDS)] * 2, *[barrier.wait] * 4], 2)  # four that wait for each other
+
+    seen = set()
+
+    def job():
+        time.sleep(2 * pool.SLOW_JOB_SECONDS)
+        seen.add(threading.current_thread())
+
+    pool.run_jobs([job] * 10, 1)
+    assert seen == {threading.current_thread()}, "one thread is one thread"
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_results_come_in_order_and_few_are_computed_ahead(threads):
     begun = []
