@@ -10,6 +10,7 @@ import pytest
 from arraystore.errors import CommitUnknown
 from arraystore.storage.base import Buffer
 from arraystore.storage.memory import MemoryStorage
+from arraystore.upkeep.packing import Packer
 from arraystore.versions import checkpoint
 from arraystore.versions.commit import WindowChange
 from arraystore.versions.draft import Draft, draft_commit
@@ -128,6 +129,28 @@ def test_what_appears_below_the_floor_is_written_again_where_something_tells(sto
     storage.before = lambda: go_on(storage, keep=3)
     assert publish(log, segment()).version == 16, "the digest at the floor does"
     assert len(segments(storage)) == 3
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_pack_tells_whose_version_it_holds(storage: Sleepy, monkeypatch: pytest.MonkeyPatch, first: bool) -> None:
+    monkeypatch.setattr("arraystore.versions.checkpoint.is_due", lambda state: state.version % 3 == 0)
+    log, name = born(storage), segment()
+
+    def happens() -> None:
+        others = Log(storage, PREFIX)
+        for _ in range(6):
+            add(others, attributes={"more": uuid.uuid4().hex})
+        if first:
+            add(others, windows=(WindowChange(window="2024-01-01", remove=(name.segment,), reset=True),))
+        Packer(Log(storage, PREFIX), least=1).pack()
+        assert not storage.exists(key(2))
+
+    if first:
+        storage.after = happens
+    else:
+        storage.before = happens
+    assert publish(log, name).version == (2 if first else 8)
+    assert segments(storage) == ([] if first else [name.segment])
 
 
 def test_an_idle_handle_looks_before_it_creates(storage: Sleepy, monkeypatch: pytest.MonkeyPatch) -> None:
