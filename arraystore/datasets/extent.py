@@ -1,6 +1,7 @@
 """The rows of a range by their number in reading order, over all windows: reads any of them, and finds where among them a time lies."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -9,7 +10,7 @@ import numpy as np
 from arraystore.datasets.parts import load_parts
 from arraystore.errors import InvalidInput
 from arraystore.frames.rows import Rows, empty
-from arraystore.segments.picking import pick_rows, rows_within
+from arraystore.segments.picking import pick_rows, pick_validity, rows_within
 from arraystore.segments.plan import Part, Runs, intersect_runs, run, runs_of, tidy_runs
 from arraystore.storage.base import Storage
 from arraystore.versions.log import Log
@@ -46,9 +47,22 @@ class Extent:
     def read(self, picked: Runs, columns: Iterable[str], threads: int | None = None) -> Rows:
         """The rows with these numbers, in order, with columns in the schema's order."""
         names = set(columns)
-        touched = [] if not picked.count else list(self._touched(picked))
-        if not touched:
+        if not picked.count:
             return empty(msgspec.structs.replace(self.schema, columns=tuple(each for each in self.schema.columns if each.name in names)))
+        with self._placed(picked) as (parts, runs):
+            return pick_rows(self.storage, parts, self.schema, runs, names, threads)
+
+    def read_validity(self, picked: Runs, column: str, threads: int | None = None) -> np.ndarray:
+        """Which of the rows with these numbers aren't null in a column: bool."""
+        if not picked.count:
+            return np.zeros(0, np.bool_)
+        with self._placed(picked) as (parts, runs):
+            return pick_validity(self.storage, parts, self.schema, runs, column, threads)
+
+    @contextmanager
+    def _placed(self, picked: Runs) -> Iterator[tuple[list[Part], Runs]]:
+        """The parts of the windows that hold some rows, and which of all rows of these they are; tells what became of what is missing."""
+        touched = list(self._touched(picked))
         done, pieces = 0, []
         for window, own in touched:
             pieces.append((own.starts + done, own.stops + done))
@@ -56,7 +70,7 @@ class Extent:
         starts, stops = (np.concatenate(each) for each in zip(*pieces, strict=True))
         parts = self._parts([window for window, _ in touched])
         with self.log.explained(self.state.version, [self.spans.names[window] for window, _ in touched]):
-            return pick_rows(self.storage, parts, self.schema, tidy_runs(starts, stops), names, threads)
+            yield parts, tidy_runs(starts, stops)
 
     def times(self, start: int, stop: int, threads: int | None = None) -> np.ndarray:
         """The axis clock of rows `start` to `stop`, as int64 ns."""

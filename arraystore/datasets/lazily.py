@@ -48,8 +48,9 @@ class Lazily:
         columns
             Names; None for all. The axis always comes too.
         chunks
-            None: arrays that read when they are used, and then keep what was read as a whole. "auto" or {}: Dask arrays in pieces of about
-            32 MiB along windows and chunks; a number of rows, or what `Dataset.chunk` takes: in such.
+            None: arrays that read when they are used, and then keep what was read as a whole. "auto" or {}: Dask arrays in pieces along
+            windows and chunks, of about what Dask's setting `array.chunk-size` says (128 MiB); a number of rows, or what `Dataset.chunk`
+            takes: in such.
 
         Returns
         -------

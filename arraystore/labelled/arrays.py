@@ -38,13 +38,19 @@ class ColumnArray(BackendArray):
         rows, *levels = key
         picked, order = numbers_of(rows, self.shape[0])
         threads = None if threading.current_thread() is threading.main_thread() else 1
-        read = self.source.extent.read(Runs(picked.starts + self.start, picked.stops + self.start), [self.spec.column], threads)
-        values = rowwise_values(read, self.spec)
+        values = read_values(self.source, self.spec, Runs(picked.starts + self.start, picked.stops + self.start), threads)
         if order is not None:
             values = values[order]
         for level in levels:
             values = values[:, level]
         return values.reshape(values.shape[1:]) if isinstance(rows, int | np.integer) else values
+
+
+def read_values(source: Source, spec: ArraySpec, picked: Runs, threads: int | None) -> np.ndarray:
+    """Some rows of one of the arrays of a Dataset by row."""
+    if spec.role == "valid":
+        return source.extent.read_validity(picked, spec.column, threads)
+    return rowwise_values(source.extent.read(picked, [spec.column], threads), spec)
 
 
 def column_arrays(source: Source, columns: frozenset[str]) -> dict[str, ColumnArray]:

@@ -6,20 +6,21 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
+import dask
 import dask.array as da
 import msgspec
 import numpy as np
 from dask.base import tokenize
+from dask.utils import parse_bytes
 
 from arraystore.errors import InvalidInput
 from arraystore.frames.frame import Frame
 from arraystore.frames.rows import empty
-from arraystore.frames.xarrayframe import rowwise_values
+from arraystore.labelled.arrays import read_values
 from arraystore.labelled.source import Source
 from arraystore.segments.plan import run
 from layouts.schema import ArraySpec, Kind, Schema
 
-PIECE_BYTES = 32 << 20  # of the widest column: tasks of some ten milliseconds
 PARTITION_BYTES = 128 << 20  # of all columns
 
 
@@ -36,7 +37,7 @@ class _Column:
     def __getitem__(self, key: tuple[slice, ...]) -> np.ndarray:
         rows, *levels = key
         start, stop, _ = rows.indices(self.shape[0])
-        values = rowwise_values(self.source.extent.read(run(start, stop), [self.spec.column], threads=1), self.spec)
+        values = read_values(self.source, self.spec, run(start, stop), threads=1)
         return values if not levels else values[:, levels[0]]
 
 
@@ -50,13 +51,13 @@ def dask_array(source: Source, spec: ArraySpec, chunks: tuple[int, ...]) -> da.A
 
 
 def chunks_of(source: Source, specs: Iterable[ArraySpec], asked: Any) -> tuple[int, ...]:
-    """How many rows each piece has: as asked, or so many that the widest column has about `PIECE_BYTES`."""
+    """How many rows each piece has: as asked, or so many that the widest column has what Dask's `array.chunk-size` says (128 MiB)."""
     extent = source.extent
     if isinstance(asked, Mapping):
         asked = asked.get(extent.schema.row_dimension, "auto")
     if asked == "auto" or asked is True:
         widest = max(np.dtype(spec.dtype).itemsize * int(np.prod(spec.inner_shape)) for spec in specs)
-        return extent.blocks(PIECE_BYTES // widest)
+        return extent.blocks(max(parse_bytes(dask.config.get("array.chunk-size")) // widest, 1))
     try:
         (rows,) = da.core.normalize_chunks((asked,), (extent.rows,), dtype=np.dtype("int64"))
     except (TypeError, ValueError) as error:

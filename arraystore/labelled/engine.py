@@ -19,7 +19,7 @@ from arraystore.labelled.source import Source, source_of
 from arraystore.storage import open_storage
 from arraystore.versions.fetch import DOCUMENT_BYTES, fetch
 
-PIECE_BYTES = 32 << 20
+PIECE_BYTES = 128 << 20  # as Dask has it
 
 
 class ArrayStoreEntrypoint(BackendEntrypoint):

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from arraystore.frames.rows import Rows
-from arraystore.segments.assembly import Source, assemble
+from arraystore.segments.assembly import Source, assemble, read_array
 from arraystore.segments.plan import Cluster, Part, Runs, Selection, arrange, join_runs, may_match, run, runs_of, runs_where
 from arraystore.segments.reader import match_clock, open_sources
 from arraystore.storage.base import Storage
@@ -18,29 +18,52 @@ def pick_rows(
     storage: Storage, parts: Sequence[Part], schema: Schema, picked: Runs, columns: Iterable[str], threads: int | None = None
 ) -> Rows:
     """The rows that have these numbers, counted from 0 in the order in which the parts (given by order key) read, in that order."""
+    names = set(columns)
+    sources, order = _narrowed(storage, parts, schema, picked, threads)
+    wanted = msgspec.structs.replace(schema, columns=tuple(column for column in schema.columns if column.name in names))
+    rows = assemble(storage, sources, wanted, threads)
+    return rows if order is None else rows.take(order)
+
+
+def pick_validity(
+    storage: Storage, parts: Sequence[Part], schema: Schema, picked: Runs, column: str, threads: int | None = None
+) -> np.ndarray:
+    """Which of the rows with these numbers aren't null in a column, as bool, without reading the column itself."""
+    sources, order = _narrowed(storage, parts, schema, picked, threads)
+    pieces = [
+        read_array(storage, source, f"{column}_valid", threads)
+        if f"{column}_valid" in source.arrays
+        else np.full(source.runs.count, column in source.arrays)
+        for source in sources
+    ]
+    valid = np.concatenate(pieces) if len(pieces) != 1 else pieces[0]
+    return valid if order is None else valid[order]
+
+
+def _narrowed(
+    storage: Storage, parts: Sequence[Part], schema: Schema, picked: Runs, threads: int | None
+) -> tuple[list[Source], np.ndarray | None]:
+    """The sources of the rows with these numbers, one after another, and in which order their rows read (None: in that)."""
     clusters = [
         (cluster, own)
         for cluster, begun in _begun(parts, arrange([part.entry for part in parts], schema))
         if (own := _cut(picked, begun, begun + sum(parts[number].entry.rows for number in cluster.parts))).count
     ]
     opened = iter(open_sources(storage, [parts[number] for cluster, _ in clusters for number in cluster.parts]))
+    merging = any(cluster.merge for cluster, _ in clusters)
     pieces: list[Source] = []
     orders: list[np.ndarray] = []
     target = 0
     for cluster, own in clusters:
         sources = list(islice(opened, len(cluster.parts)))
-        order = np.arange(own.count) if any(each.merge for each, _ in clusters) else np.empty(0, np.int64)
         if cluster.merge:
-            order = _spread_over(storage, sources, schema, own, threads)
+            orders.append(_spread_over(storage, sources, schema, own, threads) + target)
         else:
             sources[0].runs = own
-        orders.append(order + target)
+            orders += [np.arange(target, target + own.count)] if merging else []
         pieces += [source for source in sources if source.runs.count]
         target += own.count
-    names = set(columns)
-    wanted = msgspec.structs.replace(schema, columns=tuple(column for column in schema.columns if column.name in names))
-    rows = assemble(storage, pieces, wanted, threads)
-    return rows.take(np.concatenate(orders)) if any(cluster.merge for cluster, _ in clusters) else rows
+    return pieces, np.concatenate(orders) if merging else None
 
 
 def _begun(parts: Sequence[Part], clusters: Sequence[Cluster]) -> Iterable[tuple[Cluster, int]]:

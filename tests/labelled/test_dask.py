@@ -46,7 +46,7 @@ def _bits(values: tuple) -> list[bytes]:
     return [np.asarray(value).tobytes() for value in values]
 
 
-@pytest.mark.parametrize("scheduler", ["synchronous", "threads", "processes"])
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 def test_every_scheduler_computes_the_same_bits(dataset, expected, scheduler):
     lazy = dataset.to_xarray(columns=NUMBERS, chunks=1000)
     assert _bits(dask.compute(*reductions(lazy), scheduler=scheduler, num_workers=2)) == expected
@@ -64,6 +64,7 @@ def cluster() -> Iterator[object]:
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.timeout(240)
 def test_a_cluster_of_processes_computes_the_same_bits(dataset, expected, cluster):
@@ -86,7 +87,11 @@ def test_workers_read_the_version_that_was_opened(dataset, tmp_path):
     changing.append(ticks(3000))
     lazy, before = changing.to_xarray(columns="price", chunks=1000), changing.read(columns="price")["price"]
     changing.append(ticks(3000, START + 3 * DAY))
-    assert lazy.price.data.compute(scheduler="processes", num_workers=1).tobytes() == before.tobytes()
+    sum_of = lazy.price.sum().data
+    here = sum_of.compute(scheduler="threads")
+    values, there = dask.compute(lazy.price.data, sum_of, scheduler="processes", num_workers=1)
+    assert values.tobytes() == before.tobytes()
+    assert there.tobytes() == here.tobytes()
     again = changing.to_xarray(columns="price", chunks=1000)
     assert again.price.data.name != lazy.price.data.name
     assert store.canonical[KEY].to_xarray(columns="price", chunks=1000).price.data.name == again.price.data.name
