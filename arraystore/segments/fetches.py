@@ -49,19 +49,20 @@ def _plan_steps(first: int, last: int, step: int, length: int, target: int) -> l
 
 
 def _plan_many(runs: Runs, length: int, target: int) -> list[Take]:
-    lengths = runs.stops - runs.starts
-    before = np.cumsum(lengths) - lengths
+    """The takes of many runs, which are cut where chunks end, all at once: there may be tens of thousands of them."""
+    first, last = runs.starts // length, (runs.stops - 1) // length
+    chunks, whole = spread_runs(first, last + 1), np.repeat(np.arange(len(first)), last + 1 - first)
+    starts = np.maximum(runs.starts[whole] - chunks * length, 0)
+    stops = np.minimum(runs.stops[whole] - chunks * length, length)
+    before = np.concatenate(([target], target + np.cumsum(stops - starts)))
+    borders = np.append(np.flatnonzero(np.diff(chunks, prepend=-1)), len(chunks))
+    places, found = borders.tolist(), chunks[borders[:-1]].tolist()
+    targets = before[borders].tolist()
     takes = []
-    for chunk in touched_chunks(runs, length):
-        base = chunk * length
-        first = int(np.searchsorted(runs.stops, base, side="right"))
-        last = int(np.searchsorted(runs.starts, base + length, side="left"))
-        starts = np.maximum(runs.starts[first:last] - base, 0)
-        stops = np.minimum(runs.stops[first:last] - base, length)
-        source = Runs(starts, stops)
-        skipped = max(0, base - int(runs.starts[first]))
-        place = slice(int(starts[0]), int(stops[0])) if len(starts) == 1 else source
-        takes.append(Take(chunk, place, target + int(before[first]) + skipped, source.count))
+    for number, chunk in enumerate(found):
+        low, high = places[number], places[number + 1]
+        source = slice(int(starts[low]), int(stops[low])) if high - low == 1 else Runs(starts[low:high], stops[low:high])
+        takes.append(Take(chunk, source, targets[number], targets[number + 1] - targets[number]))
     return takes
 
 
