@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from arraystore.arguments import TimeLike
-from arraystore.datasets.many import Reading
+from arraystore.datasets.many import ManyReads
+from arraystore.datasets.reading import Levels, RowRange
 from arraystore.datasets.view import DatasetView
 from arraystore.errors import InvalidInput
 from arraystore.frames.frame import Frame
@@ -38,6 +39,9 @@ class ManyKeys(ABC):
         *,
         clock: str | None = None,
         instruments: Iterable[str] | str | None = None,
+        rows: RowRange | None = None,
+        every: int = 1,
+        levels: Levels | None = None,
         threads: int | None = None,
     ) -> dict[tuple[str, ...], Frame]:
         """What `read` gives of each of many datasets at its newest version, in one go, by key; opening them is part of it.
@@ -49,8 +53,8 @@ class ManyKeys(ABC):
         keys
             Text: one key, or a pattern as `find` takes it (`"binance-usdm/trades/*"`), which may match none. Else a list of keys, each
             of which must be there.
-        start, end, columns, clock, instruments
-            As for `DatasetView.read`, the same for all.
+        start, end, columns, clock, instruments, rows, every, levels
+            As for `DatasetView.read`, the same for all: `rows=(-1, None)` is the last row of each.
         threads
             Decoders at work over all datasets; the number of cores by default.
 
@@ -64,7 +68,7 @@ class ManyKeys(ABC):
         ArrayStoreError
             What opening or reading one of them raises, naming it.
         """
-        reading = Reading(start, end, columns, clock, instruments, threads)
+        reading = ManyReads(start, end, columns, threads, clock=clock, instruments=instruments, rows=rows, every=every, levels=levels)
         if isinstance(keys, str) and any(mark in keys for mark in "*?["):
             wanted = self.find(keys)
         elif isinstance(keys, Iterable):

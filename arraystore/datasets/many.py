@@ -8,6 +8,7 @@ from typing import Any
 
 from arraystore import arguments
 from arraystore.arguments import TimeLike
+from arraystore.datasets.reading import Levels, RowRange
 from arraystore.datasets.view import DatasetView
 from arraystore.errors import ArrayStoreError, InvalidInput, Problem
 from arraystore.frames.frame import Frame
@@ -27,6 +28,9 @@ def read_many[K: Hashable](
     *,
     clock: str | None = None,
     instruments: Iterable[str] | str | None = None,
+    rows: RowRange | None = None,
+    every: int = 1,
+    levels: Levels | None = None,
     threads: int | None = None,
 ) -> dict[K, Frame] | dict[tuple[str, ...], Frame]:
     """What `read` gives of each of many datasets, in one go, as a dict in their order.
@@ -38,8 +42,8 @@ def read_many[K: Hashable](
     ----------
     datasets
         Handles by any name, or just handles, which then are named by their keys.
-    start, end, columns, clock, instruments
-        As for `DatasetView.read`, the same for all.
+    start, end, columns, clock, instruments, rows, every, levels
+        As for `DatasetView.read`, the same for all: `rows=(-1, None)` is the last row of each.
     threads
         Decoders at work over all datasets; the number of cores by default.
 
@@ -63,7 +67,7 @@ def read_many[K: Hashable](
     for name, each in given.items():
         if not isinstance(each, DatasetView):
             raise InvalidInput(f"{name!r} is a {type(each).__name__}, and no dataset: pass what a surface gave", "datasets")
-    reading = Reading(start, end, columns, clock, instruments, threads)
+    reading = ManyReads(start, end, columns, threads, clock=clock, instruments=instruments, rows=rows, every=every, levels=levels)
     openers = {name: (f"{each.storage_class}/{format_key(each.key)}", partial(_same, each)) for name, each in given.items()}
     return reading.all(openers)
 
@@ -82,23 +86,20 @@ def _by_key(datasets: Any) -> dict[Any, Any]:
     return named
 
 
-class Reading:
+class ManyReads:
     """One and the same read of many datasets."""
 
     def __init__(
-        self,
-        start: TimeLike | None,
-        end: TimeLike | None,
-        columns: Iterable[str] | None,
-        clock: str | None,
-        instruments: Iterable[str] | str | None,
-        threads: int | None,
+        self, start: TimeLike | None, end: TimeLike | None, columns: Iterable[str] | None, threads: int | None, **options: Any
     ) -> None:
         self._span = arguments.bounds(start, end)
-        names = columns if columns is None or isinstance(columns, str) else tuple(columns)
-        labels = instruments if instruments is None or isinstance(instruments, str) else tuple(instruments)
-        self._read = partial(DatasetView.read, start=self._span[0], end=self._span[1], columns=names, clock=clock, instruments=labels)
+        self._by_number = options["rows"] is not None
+        self._columns = _kept(columns)
+        self._options = {name: _kept(value) for name, value in options.items()}
         self._threads = arguments.threads(threads) or default_threads()
+
+    def _read(self, view: DatasetView, threads: int) -> Frame:
+        return view.read(*self._span, self._columns, threads=threads, **self._options)
 
     def all[K: Hashable](self, openers: Mapping[K, tuple[str, Open]]) -> dict[K, Frame]:
         """What each dataset has, which is told by what it is called in errors, and by what opens it."""
@@ -116,7 +117,7 @@ class Reading:
                     with guard:
                         large[name] = view
                     return took
-                frame = self._read(view, threads=1)
+                frame = self._read(view, 1)
             except ArrayStoreError as error:
                 raise naming(error, called) from error
             with guard:
@@ -131,18 +132,23 @@ class Reading:
             share([partial(_ignore, work, name) for name in names[1:]], min(workers, len(names)))
         for name, view in large.items():
             try:
-                frames[name] = self._read(view, threads=self._threads)
+                frames[name] = self._read(view, self._threads)
             except ArrayStoreError as error:
                 raise naming(error, openers[name][0]) from error
         return {name: frames[name] for name in names}
 
     def _bytes(self, view: DatasetView) -> int:
         """About how much is to be decoded at most."""
-        if view.state.schema is None:
+        if view.state.schema is None or self._by_number:
             return 0
         width, axis = sum(spec.element_bytes for spec in view.schema.arrays()), view.schema.axis
         touched = [each for each in view.state.summaries() if arguments.overlaps(each.clocks.get(axis), *self._span)]
         return sum(each.rows * width + each.bytes for each in touched)
+
+
+def _kept(given: Any) -> Any:
+    """What can be gone through as often as there are datasets."""
+    return given if given is None or isinstance(given, str | int) or not isinstance(given, Iterable) else tuple(given)
 
 
 def _ignore[K](function: Callable[[K], object], given: K) -> None:

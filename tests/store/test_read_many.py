@@ -57,6 +57,15 @@ def test_handles_are_read_at_their_versions(store: arraystore.Store) -> None:
     assert arraystore.read_many([]) == {}
 
 
+def test_rows_by_number_are_of_each_dataset(store: arraystore.Store) -> None:
+    keys = [("venue", "trades", name) for name in (*NAMES, "NONE")]
+    for options in ({"rows": (-2, None)}, {"every": 700}, {"rows": (1, 9), "every": 4}, {"start": START, "end": None, "every": 3}):
+        wanted = {key: plain(store.canonical[key].read(**options)) for key in keys}
+        with mock.patch.object(many, "LARGE_BYTES", 100_000):
+            found = store.canonical.read_many(keys, **options)
+        assert {key: plain(frame) for key, frame in found.items()} == wanted
+
+
 def test_a_tag_gives_the_versions_that_it_names(open_as: OpenAs, store: arraystore.Store, tmp_path: Path) -> None:
     dataset = store.canonical["venue", "trades", "BTC"]
     store.tag("kept", [dataset.at(2).pin()])
@@ -117,7 +126,7 @@ def test_what_lies_far_away_is_waited_for_side_by_side(store: arraystore.Store) 
         first.set()
         return opened(key)
 
-    reading = many.Reading(None, None, None, None, None, 2)
+    reading = many.ManyReads(None, None, None, 2, rows=None)
     keys = [("venue", "trades", name) for name in (*NAMES, "NONE")]
     with mock.patch.object(many, "SLOW_JOB_SECONDS", -1):
         found = reading.all({key: (str(key), lambda key=key: slowly(key)) for key in keys})
