@@ -94,6 +94,8 @@ if TYPE_CHECKING:
     from arraystore.classes.runs import Run
     from arraystore.classes.runtable import RunRow, RunTable
     from arraystore.datasets.following import Follower, Update
+    from arraystore.hdf5.importing import Hdf5Rows, import_hdf5, open_hdf5
+    from arraystore.hdf5.sources import Exported, ExportProgress, export_hdf5
     from arraystore.ingest.reports import FileReport, IngestReport
     from arraystore.replays.batch import ReplayBatch, ReplayRecord
     from arraystore.replays.position import ReplayPosition
@@ -143,11 +145,14 @@ __all__ = [
     "ExecutionSurface",
     "Experiment",
     "ExperimentsSurface",
+    "ExportProgress",
+    "Exported",
     "FileReport",
     "Finding",
     "FixTheCall",
     "Follower",
     "Frame",
+    "Hdf5Rows",
     "Head",
     "Heads",
     "IngestReport",
@@ -211,9 +216,12 @@ __all__ = [
     "WindowLength",
     "WindowLoader",
     "Written",
+    "export_hdf5",
+    "import_hdf5",
     "ingest",
     "init_store",
     "lint",
+    "open_hdf5",
     "open_store",
     "parse_time",
     "read_many",
@@ -236,6 +244,8 @@ _LOADED_WHEN_USED = {
         "arraystore.classes.execution": ["ExecutionSurface", "SequenceRange", "Session"],
         "arraystore.classes.experiments": ["Experiment", "ExperimentsSurface"],
         "arraystore.datasets.following": ["Follower", "Update"],
+        "arraystore.hdf5.importing": ["Hdf5Rows", "import_hdf5", "open_hdf5"],
+        "arraystore.hdf5.sources": ["ExportProgress", "Exported", "export_hdf5"],
         "arraystore.ingest.reports": ["FileReport", "IngestReport"],
         "arraystore.upkeep.mending": ["Mended", "Restored"],
         "arraystore.classes.quarantine": ["QuarantineSurface"],

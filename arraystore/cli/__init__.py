@@ -8,6 +8,7 @@ from arraystore.cli.checking import verify
 from arraystore.cli.command import Group
 from arraystore.cli.copying import copy
 from arraystore.cli.correcting import diff, replace, rm, withdraw
+from arraystore.cli.hdf5 import export_hdf5, import_hdf5
 from arraystore.cli.ingest import ingest
 from arraystore.cli.inspection import info, log, manifest
 from arraystore.cli.linting import lint
@@ -51,6 +52,8 @@ for _command in (
     policy,
     status,
     ingest,
+    export_hdf5,
+    import_hdf5,
     diff,
     withdraw,
     replace,

@@ -1,0 +1,154 @@
+"""`export-hdf5` and `import-hdf5`: files for programs that know no Zarr, and from such."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from arraystore.cli.checking import progress_line
+from arraystore.cli.command import command, split_address, version_option, with_store
+from arraystore.cli.listing import datasets_matching
+from arraystore.cli.output import count, counted, left, print_json, right, size, table
+from arraystore.errors import InvalidInput, NotFound, Problem
+
+if TYPE_CHECKING:
+    from arraystore.hdf5.exporting import ExportProgress
+    from arraystore.store import Store
+
+__all__ = ["export_hdf5", "import_hdf5"]
+
+
+@command(
+    "export-hdf5",
+    examples=[
+        "arraystore export-hdf5 canonical/binance-usdm/trades/BTCUSDT -o trades.h5 --root data --start 2024-08-08 --end 2024-08-09",
+        "arraystore export-hdf5 'canonical/binance-usdm' -o everything.h5 --root data --flavor fast",
+    ],
+)
+@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+@click.option("-o", "--output", "path", metavar="FILE", required=True, help="The file to make.")
+@click.option("--start", metavar="TIME", help="Only rows from this time on.")
+@click.option("--end", metavar="TIME", help="Only rows before this time.")
+@click.option("--columns", metavar="NAME,…", help="Only these columns.")
+@click.option(
+    "--flavor",
+    type=click.Choice(["portable", "fast", "pandas"]),
+    default="portable",
+    show_default=True,
+    help="For any reader; for readers with Blosc's filter; for pandas.read_hdf.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a file of that name, once the new one is whole.")
+@version_option
+@with_store
+def export_hdf5(
+    store: "Store",
+    *,
+    patterns: tuple[str, ...],
+    path: str,
+    start: str | None,
+    end: str | None,
+    columns: str | None,
+    flavor: str,
+    overwrite: bool,
+    version: str | None,
+    as_json: bool,
+) -> None:
+    """Write datasets to one HDF5 file.
+
+    One dataset fills the root group; of several each has a group named by its class and key. The file appears only when it is whole, and
+    has been read back and compared with what was read from the store.
+
+    A PATTERN names datasets as for ls.
+    """
+    import arraystore
+
+    found = list(datasets_matching(store, patterns))
+    if not found:
+        msg = f"no dataset in {store.url} matches {' or '.join(map(repr, patterns))}; `arraystore ls` lists them"
+        raise NotFound(msg)
+    views = found if version is None else [each.at(int(version) if version.isdecimal() else version) for each in found]
+    wanted = None if columns is None else columns.split(",")
+    done = arraystore.export_hdf5(
+        path,
+        views[0] if len(views) == 1 else views,
+        start,
+        end,
+        wanted,
+        flavor=flavor,
+        overwrite=overwrite,
+        progress=progress_line(_told),
+    )
+    if as_json:
+        print_json(done.to_json())
+        return
+    table((left("group"), right("rows")), [[group, count(rows)] for group, rows in done.rows.items()])
+    click.echo(f"\n{counted(sum(done.rows.values()), 'row')}, {size(done.bytes)} in {done.path}")
+
+
+def _told(now: "ExportProgress") -> Any:
+    return f"{now.group}: {counted(now.rows, 'row')} of {count(now.most_rows)}"
+
+
+@command(
+    "import-hdf5",
+    examples=[
+        "arraystore import-hdf5 trades.h5 --root data --role data-quality",
+        "arraystore import-hdf5 bars.h5 canonical/vendor/trades/EURUSD --schema trades --map time=t --map price=p … --time time=us",
+    ],
+)
+@click.argument("path", metavar="FILE")
+@click.argument("address", metavar="[CLASS/KEY]", required=False)
+@click.option("--group", metavar="GROUP", default="/", help="The group in the file, where it holds several.")
+@click.option("--schema", metavar="NAME", help="A shipped schema for a dataset that must be made; an export of ours brings its own.")
+@click.option("--map", "pairs", metavar="COLUMN=DATASET", multiple=True, help="A column and the dataset in the file, or DATASET:FIELD.")
+@click.option("--time", "units", metavar="COLUMN=UNIT", multiple=True, help="What a mapped column counts since 1970: ns, us, ms, s.")
+@click.option("--dry-run", is_flag=True, help="Read and check everything, and write nothing.")
+@with_store
+def import_hdf5(
+    store: "Store",
+    *,
+    path: str,
+    address: str | None,
+    group: str,
+    schema: str | None,
+    pairs: tuple[str, ...],
+    units: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Append the rows of an HDF5 file to a dataset, in one commit.
+
+    The file is an export of ours, which comes back bit for bit to where it was from unless CLASS/KEY says otherwise; a table that pandas
+    wrote; or any file of datasets, with --map.
+    """
+    import arraystore
+
+    mapping = _pairs(pairs, "--map") or None
+    found = arraystore.open_hdf5(path, group, mapping=mapping, times=_pairs(units, "--time"))
+    if address is None and found.key is None:
+        raise InvalidInput(f"{path!r} doesn't say what its rows are of: give CLASS/KEY", "CLASS/KEY")
+    storage_class, key = split_address(address) if address is not None else (found.storage_class or "", found.key)
+    receipt = arraystore.import_hdf5(
+        path,
+        store.surface(storage_class),
+        key,
+        group=group,
+        schema=None if schema is None else arraystore.schema_by_name(schema),
+        mapping=mapping,
+        times=_pairs(units, "--time"),
+    )
+    if as_json:
+        print_json({"path": path, "group": found.group, "rows": found.rows, "version": receipt.version, "dry_run": dry_run})
+        return
+    click.echo(f"{counted(found.rows, 'row')} of {path} {'would be' if dry_run else 'are'} version {receipt.version}")
+
+
+def _pairs(given: Iterable[str], option: str) -> dict[str, str]:
+    """What `NAME=VALUE` options say."""
+    pairs = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not (name and equals and value):
+            raise InvalidInput(Problem(option, f"{pair!r} isn't COLUMN=…"))
+        pairs[name] = value
+    return pairs

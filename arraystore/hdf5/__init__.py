@@ -1,0 +1,1 @@
+"""HDF5 out and in: files that h5py, xarray, netCDF tools and pandas open with full names and exact times."""
