@@ -181,7 +181,7 @@ class Replay:
                 skipped = min(done, len(merged.times))
                 done -= skipped
                 for times, owners, cuts in _cut(merged, skipped, self._batch_rows):
-                    streams = np.array([cut.rank for cut in cuts], np.uint16)[owners]
+                    streams = np.take(np.array([cut.rank for cut in cuts], np.uint16), owners)
                     position = position.after(times, streams)
                     yield ReplayBatch(self.names, schemas, cuts, owners, times, streams, position)
         finally:
@@ -205,9 +205,11 @@ def _cut(merged: Merged, skipped: int, rows: int | None) -> Iterator[tuple[np.nd
     """Times, owners and pieces of batches of so many rows, without the first ones."""
     stop = len(merged.times)
     rows = rows or stop
-    done = np.bincount(merged.owners[:skipped], minlength=len(merged.runs))
+    whole = np.array([len(run.times) for run in merged.runs])
+    done = np.bincount(merged.owners[:skipped], minlength=len(whole))
     for first in range(skipped, stop, rows):
-        owners = merged.owners[first : first + rows]
-        before, done = done, done + np.bincount(owners, minlength=len(merged.runs))
+        last = min(first + rows, stop)
+        owners = merged.owners[first:last]
+        before, done = done, whole if last == stop else done + np.bincount(owners, minlength=len(whole))
         bounds = zip(merged.runs, before.tolist(), done.tolist(), strict=True)
-        yield merged.times[first : first + rows], owners, tuple(Piece(run.rank, run.rows, *bound) for run, *bound in bounds)
+        yield merged.times[first:last], owners, tuple(Piece(run.rank, run.rows, *bound) for run, *bound in bounds)

@@ -240,3 +240,30 @@ def test_recorded_market_data_come_in_the_order_of_one_stable_sort(july, clock):
     )
     assert rest[-1].position == batches[-1].position
     assert sum(map(len, rest)) == len(order) - batches[3].position.rows
+
+
+@pytest.mark.parametrize("order", ["arrival", "time"])
+def test_compaction_changes_nothing_of_the_sequence(order):
+    url = f"memory://{uuid.uuid4().hex}"
+    quality = arraystore.open_store(url, role="data-quality", create=True)
+    for name in ("A", "B"):
+        dataset = quality.canonical.create(("venue", "drawn", name), schema_of(order))
+        for seed in range(6):
+            random = np.random.default_rng(seed)
+            times = np.sort(START + random.integers(0, 90, 50))
+            exchange = START + random.integers(0, 30, 50)
+            numbers = np.arange(50) + 100 * seed
+            dataset.append({"time": times, "exchange_time": exchange, "number": numbers, "flag": numbers % 2, "text": [""] * 50})
+
+    def positions():
+        store = arraystore.open_store(url, role="operations")
+        streams = [store.canonical["venue", "drawn", name] for name in ("A", "B")]
+        for clock in ("time", "exchange_time"):
+            *_, last = arraystore.replay(streams, clock=clock)
+            yield last.position.rows, last.position.times, last.position.order, last.gather("number").tolist()
+
+    before = list(positions())
+    for name in ("A", "B"):
+        assert arraystore.open_store(url, role="operations").canonical["venue", "drawn", name].compact()
+    assert list(positions()) == before
+    assert [rows for rows, *_ in before] == [600, 600]
