@@ -16,6 +16,7 @@ from arraystore.pool import HELPERS_WHILE_WAITING, SLOW_JOB_SECONDS, default_thr
 from layouts.naming import format_key
 
 LARGE_BYTES = 64 << 20
+PROBES = 2
 
 type Open = Callable[[], DatasetView]
 
@@ -125,11 +126,13 @@ class ManyReads:
             return took
 
         names = list(openers)
-        if names:
-            # Where the first answer takes as long as it does from far away, it is waiting and not computing that is shared.
-            far = work(names[0]) > SLOW_JOB_SECONDS
-            workers = max(self._threads, HELPERS_WHILE_WAITING) if far and self._threads > 1 else self._threads
-            share([partial(_ignore, work, name) for name in names[1:]], min(workers, len(names)))
+        first, rest = names[:PROBES], names[PROBES:]
+        took = [work(name) for name in first]
+        if rest:
+            # Where answers take as long as they do from far away, it is waiting and not computing that is shared.
+            far = min(took) > SLOW_JOB_SECONDS and self._threads > 1
+            workers = max(self._threads, HELPERS_WHILE_WAITING) if far else self._threads
+            share([partial(_ignore, work, name) for name in rest], min(workers, len(rest)))
         for name, view in large.items():
             try:
                 frames[name] = self._read(view, self._threads)
