@@ -10,7 +10,7 @@ import arraystore
 
 HEAVY = ("numcodecs", "pcodec", "zarr", "xarray", "dask", "h5py", "pandas", "pyarrow", "polars", "obstore", "rich", "click", "matplotlib")
 SELDOM = ("numpy.ma", "asyncio", "difflib", "html", "tomllib", "csv")
-OURS = ("experiments", "execution", "quarantine", "ingest.loading", "ingest.tables", "xarray_backend", "cli", "demo", "testing")
+OURS = ("experiments", "execution", "quarantine", "ingest.loading", "ingest.tables", "labelled", "cli", "demo", "testing")
 
 
 def loaded_by(code: str) -> set[str]:
