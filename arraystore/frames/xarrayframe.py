@@ -83,6 +83,8 @@ def rowwise_variable(spec: ArraySpec, schema: Schema, data: Any) -> "xr.Variable
     told = {name: value for name, value in attributes.items() if name not in left_out}
     decoded = ("units", "calendar") if spec.dtype == "datetime64[ns]" else ()
     encoding = {name: told.pop(name) for name in decoded}
+    if encoding:
+        encoding["dtype"] = np.dtype("int64")  # xarray writes chunked times only if it is told the type, too
     return xr.Variable(spec.dimensions, data, told, encoding, fastpath=True)
 
 

@@ -18,7 +18,7 @@ from arraystore.errors import AccessDenied, InvalidInput, NotFound
 from arraystore.frames.frame import Frame
 from arraystore.labelled import timeindex
 from arraystore.labelled.source import source_of
-from arraystore.testing.strategies import rows_of, schemas, small_chunks
+from arraystore.testing.strategies import differences, rows_of, schemas, small_chunks
 from tests.labelled.conftest import DAY, KEY, MINUTE, START, TICKS, ticks
 
 
@@ -252,3 +252,20 @@ def test_selections_stay_lazy_when_they_are_long(filled, monkeypatch):
     same(lazy.isel(time=slice(1000, 9000)).sel(time=span).load(), eager.sel(time=span))
     assert type(lazy.isel(time=slice(5)).xindexes["time"]).__name__ == "PandasIndex"
     assert MINUTE
+
+
+@pytest.mark.filterwarnings("ignore:Consolidated metadata:UserWarning")
+@pytest.mark.parametrize("chunks", [None, {}], ids=str)
+def test_what_xarray_writes_of_it_reads_back(filled, root, tmp_path, chunks):
+    numbers = ["price", "book", "sent", "count", "fee", "side"]
+    filled.to_xarray(columns=numbers, chunks=chunks).to_zarr(tmp_path / "copy.zarr", zarr_format=3, consolidated=False)
+    back = xr.open_zarr(tmp_path / "copy.zarr", consolidated=False, chunks=None)
+    xr.testing.assert_equal(back.load(), filled.read(columns=["time", *numbers]).to_xarray(by_row=True))
+    opened = xr.open_dataset(root / "canonical" / "/".join(KEY), engine="arraystore", chunks=chunks)[["price", "sent"]]
+    opened.to_zarr(tmp_path / "again.zarr", zarr_format=3, consolidated=False)
+
+
+def test_what_it_loads_can_be_appended(filled, root):
+    copy = arraystore.open_store(root, role="data-quality").canonical.create(("venue", "quotes", "COPY"), TICKS)
+    copy.append(filled.to_xarray())
+    assert differences(copy.read().rows, filled.read().rows) == []
