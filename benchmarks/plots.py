@@ -14,6 +14,8 @@ def draw(results: Mapping[str, Sequence[Any]], folder: Path) -> list[Path]:
     except ImportError:
         return []
     mpl.use("agg")
+    mpl.rcParams["svg.fonttype"] = "none"  # letters as text: a tenth of the size
+    mpl.rcParams["svg.hashsalt"] = "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for name, measured in results.items():
@@ -26,6 +28,7 @@ def draw(results: Mapping[str, Sequence[Any]], folder: Path) -> list[Path]:
 
 def _draw_case(name: str, measured: Sequence[Any], path: Path) -> None:
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
     groups = list(dict.fromkeys(each.data for each in measured))
     rows = max(sum(each.data == data for each in measured) for data in groups)
@@ -41,6 +44,9 @@ def _draw_case(name: str, measured: Sequence[Any], path: Path) -> None:
             axis.axvline(limit.milliseconds, color=LIMIT, lw=1, label="limit")
             axis.legend(loc="lower right", fontsize=7, frameon=False)
         axis.set(xscale="log", title=f"{name}: {data}", xlabel="milliseconds, median and quartiles (less is better)")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.title.set_fontsize(8)
         axis.xaxis.label.set_fontsize(7)
         axis.tick_params(labelsize=7)

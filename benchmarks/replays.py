@@ -58,14 +58,16 @@ def run(*, small: bool = False, setting: Setting | None = None) -> list[Figure]:
 
 def _goals(by_name: dict[str, Figure], _: list[Figure]) -> Iterable[Goal]:
     mine, lot, scan = (by_name[name] for name in ("arraystore", "arraystore, 50 streams", "plain scan of both"))
-    yield Goal(what="of the plain scan's rows a second", wanted=0.2, found=_speed(mine) / _speed(scan))
-    yield Goal(what="3 × the time an event takes of 2 streams, by that of 50", wanted=1, found=3 * _speed(lot) / _speed(mine))
+    yield _ratio("of the plain scan's rows a second", 0.2, mine, scan)
+    yield _ratio("3 × the time an event takes of 2 streams, by that of 50", 1, lot, mine, 3)
     if (nautilus := by_name.get("NautilusTrader catalog stream")) is not None:
-        yield Goal(what="times NautilusTrader's catalog stream, per row", wanted=10, found=_speed(mine) / _speed(nautilus))
+        yield _ratio("times NautilusTrader's catalog stream, per row", 10, mine, nautilus)
 
 
-def _speed(figure: Figure) -> float:
-    return figure.rows / figure.milliseconds
+def _ratio(what: str, wanted: float, mine: Figure, other: Figure, factor: float = 1) -> Goal:
+    """Rows a second beside another's."""
+    rows = factor * mine.rows / other.rows
+    return Goal(what=what, wanted=wanted, found=rows * other.milliseconds / mine.milliseconds, cpu=rows * other.cpu / mine.cpu)
 
 
 def _size(name: str, two: Path, lot: Path) -> int | None:
