@@ -47,19 +47,21 @@ def fetch_into(
     """Read what is planned of one object, and put it (of its second dimension only `levels`) where it belongs in `out`."""
     table = fetch.table
     whole = table.entry.chunk if levels is None and out.dtype == table.entry.dtype else 0
+    codec = table.entry.codec
     name, fetched = _fetch(storage, prefix, fetch)
     for take, bounds, checksum, stored in fetched:
-        target = out[take.target : take.target + take.elements]
+        chunk, _, first, elements = take
+        target = out[first : first + elements]
         try:
             _check_length(stored, bounds)
-            if take.elements == whole:
-                decode_chunk(table.entry.codec, stored, checksum, target)
+            if elements == whole:
+                decode_chunk(codec, stored, checksum, target)
             else:
                 _decode_part(table, take, stored, checksum, target, levels)
             if finish is not None:
                 finish.apply(target)
         except Corrupt as error:
-            raise Corrupt(f"{name}: chunk {take.chunk} is damaged: {error}") from error
+            raise Corrupt(f"{name}: chunk {chunk} is damaged: {error}") from error
 
 
 def decode_each(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[tuple[Take, np.ndarray]]:

@@ -67,7 +67,7 @@ def decode_chunk(codec: str, stored: bytes, checksum: int, out: np.ndarray, *, b
     if crc32c(stored) != RESIDUE:
         raise Corrupt(f"its bytes don't have the checksum {checksum:08x} that they end with")
     try:
-        (STOPS_EARLY if beginning else DECODERS)[codec](stored, out.reshape(-1))
+        (STOPS_EARLY if beginning else DECODERS)[codec](stored, out if out.ndim == 1 else out.reshape(-1))
     except Corrupt:
         raise
     except (KeyboardInterrupt, SystemExit, MemoryError):
@@ -104,15 +104,20 @@ def _encode_zstd(configuration: Mapping[str, Any], elements: np.ndarray) -> byte
     return stored
 
 
+@functools.cache
+def _pcodec_into() -> Any:
+    return _pcodec().standalone.simple_decompress_into
+
+
 def _decode_pcodec(stored: bytes, out: np.ndarray) -> None:
-    progress = _pcodec().standalone.simple_decompress_into(stored, out)
+    progress = _pcodec_into()(stored, out)
     if progress.n_processed != out.size or not progress.finished:
         more = "" if progress.finished else " and then more"
         raise Corrupt(f"it holds {progress.n_processed} elements{more}, where {out.size} belong")
 
 
 def _decode_pcodec_beginning(stored: bytes, out: np.ndarray) -> None:
-    done = _pcodec().standalone.simple_decompress_into(stored, out).n_processed
+    done = _pcodec_into()(stored, out).n_processed
     if done != out.size:
         raise Corrupt(f"it holds {done} elements, where {out.size} or more belong")
 

@@ -117,6 +117,7 @@ class ZoneIndex:
     elements: Mapping[str, np.ndarray]  # per ragged column: the first byte of each of its count's chunks, and the end
     codes: Mapping[str, np.ndarray]  # per dictionary column with few labels: a bit set of the codes in each chunk
     proven: set[str] = field(default_factory=set)  # text columns all of whose rows this process has found to be UTF-8
+    agreed: list[tuple[SegmentEntry, Schema]] = field(default_factory=list)  # what it was last found to agree with, which states keep
 
     @property
     def clocks(self) -> dict[str, Interval]:
@@ -182,7 +183,9 @@ def load_index(storage: Storage, prefix: str, entry: SegmentEntry, schema: Schem
         if digest != entry.index:
             raise Corrupt(f"{where}: the digest is {digest}, where the commit says {entry.index}")
         _cache.put(digest, index, len(data))
-    check_entry(index, entry, schema, where)
+    if not (index.agreed and index.agreed[0][0] is entry and index.agreed[0][1] is schema):
+        check_entry(index, entry, schema, where)
+        index.agreed[:] = [(entry, schema)]
     return index
 
 

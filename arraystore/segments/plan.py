@@ -64,7 +64,9 @@ class Runs:
     @property
     def count(self) -> int:
         """Number of positions."""
-        return -(int((self.starts - self.stops).sum()) // self.step)
+        if len(self.starts) == 1:  # nearly always, and three times as fast
+            return -((int(self.starts[0]) - int(self.stops[0])) // self.step)
+        return int((self.stops - self.starts).sum())
 
     def indices(self) -> slice | np.ndarray:
         """The positions, to index an array with."""
@@ -133,7 +135,11 @@ def run(start: int, stop: int) -> Runs:
 
 def runs_where(mask: np.ndarray, first: int = 0) -> Runs:
     """The runs of True in a mask whose first element stands for position `first`."""
-    edges = np.flatnonzero(np.diff(mask.view(np.int8), prepend=np.int8(0), append=np.int8(0))) + first
+    if not len(mask):
+        return NOTHING
+    edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+    ends = ([0] if mask[0] else [], [len(mask)] if mask[-1] else [])
+    edges = (np.concatenate((ends[0], edges, ends[1])).astype(np.int64) if ends[0] or ends[1] else edges) + first
     return Runs(edges[::2], edges[1::2])
 
 
