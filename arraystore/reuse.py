@@ -73,6 +73,8 @@ def _map(size: int) -> mmap.mmap:
 
 
 def _give_back(block: mmap.mmap) -> None:
+    if len(block) > IDLE_BYTES:
+        return  # nobody holds it, so it is unmapped
     block.madvise(mmap.MADV_FREE)
     _idle.append(block)
     while idle_bytes() > IDLE_BYTES:
