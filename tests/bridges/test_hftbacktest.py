@@ -244,6 +244,7 @@ def test_the_recorded_book_is_rebuilt_wherever_one_begins(minutes, tmp_path):
     bids, asks = (book_of(part)[side].items() for side in (BUY, SELL))
     kind, prices = whole["ev"] & 0xFF, whole["px"]
     reach = [float(prices[(kind == DEPTH_CLEAR) & ((whole["ev"] & side) != 0)][0]) for side in (BUY, SELL)]
+    assert np.isfinite(reach).all()  # each side is cleared directly before its levels, as far as these go
     more = book_of(whole)  # levels beyond the snapshot that were told before it
     assert bids <= more[BUY].items()
     assert asks <= more[SELL].items()

@@ -9,7 +9,8 @@ import pytest
 import arraystore
 from arraystore import Column, Kind, ReplayPosition, ReplayStream, Schema, schema_by_name
 from arraystore.replays import blocks, merging
-from tests.replays.conftest import START, schema_of
+from arraystore.testing.strategies import small_chunks
+from tests.replays.conftest import START, schema_of, tails
 
 SECOND = 10**9
 
@@ -267,3 +268,25 @@ def test_compaction_changes_nothing_of_the_sequence(order):
         assert arraystore.open_store(url, role="operations").canonical["venue", "drawn", name].compact()
     assert list(positions()) == before
     assert [rows for rows, *_ in before] == [600, 600]
+
+
+def test_chunks_without_the_instruments_asked_for_are_passed_over(store, monkeypatch):
+    for module in (blocks, merging):
+        monkeypatch.setattr(module, "ROUND_BYTES", 200)
+    monkeypatch.setattr(blocks, "LEAST_BLOCK_BYTES", 1)
+    random = np.random.default_rng(3)
+    names = np.repeat(random.permutation(40), 5)  # few instruments in each chunk
+    labels = arraystore.Labels.from_values([f"I{name}" for name in names.tolist()])
+    times = START + np.sort(random.integers(0, 50, len(names)))
+    dataset = store.canonical.create(("venue", "trades", "_all"), schema_by_name("trades", all_instruments=True))
+    with small_chunks(64, 64, 4_000), tails(up_to=0):
+        dataset.append(trades_of(times, instrument=labels))
+    loaded = []
+    whole = blocks.read_block
+    monkeypatch.setattr(blocks, "read_block", lambda block, threads: loaded.append(block) or whole(block, threads))
+    for wanted in (["I3"], ["I3", "I17", "nobody"], ["nobody"]):
+        loaded.clear()
+        found = list(arraystore.replay([ReplayStream(dataset, instruments=wanted)]))
+        frame = dataset.read(instruments=wanted)
+        assert [price for batch in found for price in batch.gather("price")] == frame["price"].tolist()
+        assert len(loaded) <= 4 * frame.row_count // 5  # of 25
