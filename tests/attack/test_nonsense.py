@@ -45,6 +45,8 @@ GOOD: dict[str, Any] = {
     "start": DAY_NAME,
     "end": "2024-08-09",
     "storage_class": "canonical",
+    "times": [DAY_NAME],
+    "keys": [KEY],
 }
 LEFT = {"refresh", "verify", "lint", "rebuild_lineage", "lock", "commits", "logs", "side", "commit", "check_pins", "make_durable", "follow"}
 """Without arguments of a user's, or used inside; `follow` waits by its nature."""
