@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import batched
 
 import numpy as np
 
@@ -37,6 +38,9 @@ from layouts.schema import Schema
 __all__ = ["Part", "Selection", "choose", "read"]
 
 EVERYTHING = Selection()
+
+CHUNKS_AT_ONCE = 128
+"""Of more chunks that must be looked into (32 MiB) so many are held at a time; what isn't held is decoded again if it is wanted."""
 
 type Test = Callable[[Source, np.ndarray], np.ndarray]  # which of a source's values in one column pass
 
@@ -128,16 +132,24 @@ def _narrow(
     threads: int | None,
 ) -> None:
     """Narrow each source's runs to rows whose value of a column passes a test, looking into chunks only where the index can't tell."""
-    doubtful = [_doubtful(source, column, match) for source, match in zip(sources, matches, strict=True)]
-    wanted = [(source, column, chunk) for source, chunks in zip(sources, doubtful, strict=True) for chunk in chunks]
-    decode_chunks(storage, wanted, threads)
-    for source, match, chunks in zip(sources, matches, doubtful, strict=True):
+    found: list[list[Runs]] = [[] for _ in sources]
+    wanted = [
+        (number, chunk)
+        for number, (source, match) in enumerate(zip(sources, matches, strict=True))
+        for chunk in _doubtful(source, column, match)
+    ]
+    for some in batched(wanted, CHUNKS_AT_ONCE):
+        decode_chunks(storage, ((sources[number], column, chunk) for number, chunk in some), threads)
+        for number, chunk in some:
+            found[number].append(_look_into(sources[number], column, chunk, test))
+            if len(wanted) > CHUNKS_AT_ONCE:
+                del sources[number].decoded[column, chunk]
+    for source, match, pieces in zip(sources, matches, found, strict=True):
         if column not in source.arrays:
             source.runs = NOTHING
         elif match is None:
             source.runs = intersect_runs(source.runs, runs_where(test(source, source.rows.arrays[column])))
         else:
-            pieces = (_look_into(source, column, chunk, test) for chunk in chunks)
             source.runs = intersect_runs(source.runs, join_runs([match.whole, *pieces]))
 
 

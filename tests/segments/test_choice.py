@@ -68,6 +68,21 @@ def test_any_selection_loads_what_numpy_takes_of_all_rows(history, sizes, profil
     assert all(np.shares_memory(placed.arrays[name], array) for name, array in out.items() if wanted.count)
 
 
+def test_what_is_looked_into_is_held_a_few_chunks_at_a_time(monkeypatch):
+    monkeypatch.setattr("arraystore.segments.reader.CHUNKS_AT_ONCE", 2)
+    schema = Schema(name="s", columns=(Column(name="time", kind="time"), Column(name="who", kind="dictionary")))
+    codes = (np.arange(500) % 3).astype(np.int32)
+    rows = Rows(schema=schema, count=500, arrays={"time": np.arange(500), "who": codes}, labels={"who": ("a", "b", "c")})
+    storage = MemoryStorage()
+    with small_chunks(80, 80, 1 << 20):
+        part = segment_part(storage, rows)
+    choice = choose(storage, [part], schema, Selection(labels=("who", frozenset("b")), start=100), 2)
+    assert not [name for name, _ in choice.sources[0].decoded if name == "who"]
+    assert choice.load(Shape(columns=frozenset(schema.names))).arrays["time"].tolist() == [
+        time for time in range(100, 500) if time % 3 == 1
+    ]
+
+
 @given(histories(), budgets, st.integers(0, 4), st.integers(1, 5), st.integers(1, 5000), st.data())
 def test_pieces_follow_each_other_and_fit(history, sizes, tails, step, memory, data):
     storage, schema = MemoryStorage(), history[0]
