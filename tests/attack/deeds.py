@@ -10,18 +10,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from numpy.random import default_rng  # loaded before any call is made to fail
 
 import arraystore
 from arraystore.storage import spares
+from arraystore.versions import checkpoint
 from tests.store.conftest import DAY, START, rows
 
 ROWS_APART = 10_000
 """Rows of one deed have other numbers than those of any other."""
 
-WEIGHTS = {"small": 40, "large": 15, "spread": 10, "replace": 8, "file": 8, "complete": 5, "compact": 8, "collect": 6}
+WEIGHTS = {"small": 40, "large": 15, "spread": 10, "replace": 8, "file": 8, "complete": 5, "compact": 8, "collect": 6, "pack": 8}
 DAYS = ("2024-08-08", "2024-08-09")
 
 
@@ -133,13 +135,28 @@ class Doer:
             "complete": lambda deed: self.dataset.update(window=DAYS[deed.day], completeness="complete"),
             "compact": lambda _: self._maintaining.canonical[self._key].compact(),
             "collect": lambda _: self._collect(),
+            "pack": lambda _: self._maintaining.pack(self._address, dry_run=False, least=2),
+            "checkpoint": lambda deed: self._checkpoint(deed),
         }
         acts.get(deed.kind, lambda deed: self.dataset.append(deed.data, reopen=True))(deed)
 
+    @property
+    def _address(self) -> str:
+        return "canonical/" + "/".join(self._key)
+
     def _collect(self) -> None:
-        address = "canonical/" + "/".join(self._key)
-        self._maintaining.expire(address, keep_versions=1, delay="0s", dry_run=False)
-        self._maintaining.gc(address, grace="0s", dry_run=False)
+        self._maintaining.expire(self._address, keep_versions=1, delay="0s", dry_run=False)
+        self._maintaining.gc(self._address, grace="0s", dry_run=False)
+
+    def _checkpoint(self, deed: Deed) -> None:
+        """Rows, and after them a checkpoint, however little there is to be spared by it."""
+        with mock.patch("arraystore.versions.checkpoint.is_due", return_value=True):
+            self.dataset.append(deed.data, reopen=True)
+
+
+def checkpoint_often() -> None:
+    """From now on this process writes a checkpoint every few commits, so that there is always something to pack."""
+    checkpoint.MINIMUM_LOG_BYTES = 4096
 
 
 def spend_spares() -> None:
@@ -150,6 +167,7 @@ def spend_spares() -> None:
 def work(url: str, key: tuple[str, str, str], seed: int, acks: Any, *, first: int = 0) -> None:
     """Do one after the other from number `first` on, and tell of each that was acknowledged, until the medium fails."""
     spend_spares()
+    checkpoint_often()
     doer = Doer(url, key)
     acks.send("ready")
     with suppress(arraystore.ArrayStoreError):  # the medium is gone: whoever took it away looks at what is left

@@ -93,7 +93,7 @@ def cut(medium: Medium, number: int, url: Path, key: tuple[str, str, str], first
 
 def test_after_each_cut_what_was_acknowledged_is_there(tmp_path: Path) -> None:
     medium = Medium(tmp_path)
-    url, done, halves = medium.place / "store", 0, 0
+    url, done, halves, packed = medium.place / "store", 0, 0, 0
     kinds: Counter[str] = Counter()
     with medium.mounted(), running(deeds.work, str(url), ("venue", "trades", "first"), 0) as (_, acks):
         assert acks.recv() == "ready"
@@ -106,6 +106,7 @@ def test_after_each_cut_what_was_acknowledged_is_there(tmp_path: Path) -> None:
         assert acked == list(range(done, done + len(acked)))
         with medium.mounted(), running(deeds.tell, str(url), key) as (_, answer):
             found, problems = answer.recv()
+            packed += any((url / "canonical" / Path(*key)).glob("_packs/*"))
         before = done
         done += len(acked)
         kinds.update(deeds.deed(seed, each).kind for each in range(before, done))
@@ -113,6 +114,8 @@ def test_after_each_cut_what_was_acknowledged_is_there(tmp_path: Path) -> None:
         if found != deeds.outcome(seed, done).told():
             assert found == deeds.outcome(seed, done + 1).told(), f"cut {number}: deeds {before} to {done - 1} were acknowledged"
             done, halves = done + 1, halves + 1
-    logging.getLogger(__name__).info("%d cuts; acknowledged before them: %s; there without it: %d", CUTS, dict(kinds), halves)
+    told = "%d cuts, %d of them with commits in packs; acknowledged before them: %s; there without it: %d"
+    logging.getLogger(__name__).info(told, CUTS, packed, dict(kinds), halves)
     assert kinds.total() > CUTS, "there was something to lose"
     assert set(kinds) == {"create", *deeds.WEIGHTS}
+    assert packed > CUTS // 10

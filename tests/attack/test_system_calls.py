@@ -26,6 +26,16 @@ BEFORE = [
     Deed(number=3, kind="replace", counts=(6_000,), day=1),
     Deed(number=4, kind="small", counts=(3,)),
 ]
+PACKABLE = [
+    *BEFORE,
+    Deed(number=7, kind="checkpoint", counts=(2,)),
+    Deed(number=8, kind="small", counts=(2,)),
+    Deed(number=9, kind="pack"),
+    Deed(number=10, kind="small", counts=(2,)),
+    *(Deed(number=11 + each, kind="checkpoint", counts=(40,)) for each in range(5)),
+    Deed(number=16, kind="small", counts=(1,)),
+]
+"""With a pack, and so many commits after it that it goes into the next one with them."""
 WHAT = {
     "append a tail": Deed(number=5, kind="small", counts=(5,)),
     "append a segment": Deed(number=5, kind="large", counts=(6_000,)),
@@ -33,6 +43,7 @@ WHAT = {
     "compact": Deed(number=5, kind="compact"),
     "add a file": Deed(number=5, kind="file", size=100_000),
     "expire and collect": Deed(number=5, kind="collect"),
+    "pack": Deed(number=17, kind="pack"),
     "create": Deed(number=0, kind="create"),
 }
 NEXT = Deed(number=6, kind="small", counts=(4,))
@@ -87,7 +98,7 @@ class Trials:
         self._folder, self._store, self.log = folder, folder / "store", folder / "log"
         self.deed, self.before = deed, Outcome()
         doer = Doer(str(self._store), KEY)
-        for each in BEFORE if deed.kind != "create" else []:
+        for each in {"create": [], "pack": PACKABLE}.get(deed.kind, BEFORE):
             doer.do(each)
             self.before = self.before.after(each)
         self.after = self.before.after(deed)

@@ -1,8 +1,8 @@
 """Two that look after a dataset, or one and a reader: what comes between any two of their steps loses and hides nothing."""
 
-import itertools
+import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from unittest import mock
@@ -73,10 +73,13 @@ def _open(url: str, role: str) -> arraystore.Store:
 
 
 def interleaved(
-    make: Callable[[Opened], object], prepare: Callable[[arraystore.Store], Callable[[], object]], second: Callable[[Opened], object]
+    make: Callable[[Opened], object],
+    prepare: Callable[[arraystore.Store], Callable[[], object]],
+    second: Callable[[Opened], object],
+    places: Iterable[int] = range(1, sys.maxsize),
 ) -> Iterator[Opened]:
-    """Stores in which `second` happened before each of the steps of what `prepare` returned, one after the other."""
-    for at in itertools.count(1):
+    """Stores in which `second` happened before each of the steps (those at `places`) of what `prepare` returned, one after the other."""
+    for at in places:
         url = f"memory://{uuid.uuid4().hex}"
         by_role = partial(_open, url)
         make(by_role)

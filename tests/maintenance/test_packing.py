@@ -1,5 +1,6 @@
 """Old commits lie in packs: all that was read is read on, the names they had are void, and nobody who is at work is fooled."""
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -263,8 +264,12 @@ def packing(store: arraystore.Store) -> Callable[[], object]:
     return lambda: store.pack("canonical", dry_run=False, least=2)
 
 
+EACH = [pytest.param(1, id="each step", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("apart", [pytest.param(4, id="some steps"), *EACH])
 @pytest.mark.parametrize("what", ["pack", "append and pack", "expire and collect", "purge"])
-def test_whatever_comes_between_two_steps_of_packing(what: str) -> None:
+def test_whatever_comes_between_two_steps_of_packing(what: str, apart: int) -> None:
     def second(opened: Opened) -> None:
         if what == "append and pack":
             more(opened("data-quality").canonical[KEY])
@@ -276,7 +281,9 @@ def test_whatever_comes_between_two_steps_of_packing(what: str) -> None:
         else:
             pack(opened)
 
-    for opened in interleaved(twice_as_long, packing, second):
+    # Each of them starts elsewhere, so that together they come upon every step.
+    begin = 1 if apart == 1 else 1 + ["pack", "append and pack", "expire and collect", "purge"].index(what)
+    for opened in interleaved(twice_as_long, packing, second, itertools.count(begin, apart)):
         pack(opened)
         dataset = maintained(opened)
         assert not dataset.verify(deep=True)
@@ -635,36 +642,73 @@ AGAIN = """
 import sys
 import numpy as np
 import arraystore
-store = arraystore.open_store(sys.argv[1], role="data-quality")
 rows = {"time": np.array([int(sys.argv[2])]), "size": np.array([7.0])}
-receipt = store.canonical["venue", "trades", "X"].append(rows, token=("w", 5), reopen=True)
-print(receipt.version, store.canonical["venue", "trades", "X"].version)
+for line in sys.stdin:  # each time as who has just begun: nothing is kept from the time before
+    dataset = arraystore.open_store(sys.argv[1], role="data-quality").canonical["venue", "trades", "X"]
+    receipt = dataset.append(rows, token=("w", 5), reopen=True)
+    print(receipt.version, dataset.version, flush=True)
 """
 
 
-@pytest.mark.parametrize("what", ["compaction", "checkpointing", "expiry", "packing", "all of them"])
-def test_a_token_sent_again_from_another_process_returns_the_first_commit(on_disk: Opened, tmp_path: Path, what: str) -> None:
-    dataset = made(on_disk)
-    dataset.append(plain(3))
+def test_a_token_sent_again_from_another_process_returns_the_first_commit(on_disk: Opened, tmp_path: Path) -> None:
+    def expired() -> None:
+        expire(on_disk, keep_versions=1)
+        collect(on_disk)
 
-    def send() -> list[int]:
-        told = subprocess.run(
-            [sys.executable, "-c", AGAIN, str(tmp_path / "store"), str(START + 9)], capture_output=True, text=True, check=True
-        )
-        return [int(word) for word in told.stdout.split()]
-
-    first, _ = send()
-    dataset.refresh().append(plain(3, 20))
-    if what in ("checkpointing", "packing", "all of them"):
+    def packed() -> None:
         checkpointed(dataset)
-    if what in ("compaction", "all of them"):
-        maintained(on_disk).compact()
-    if what in ("packing", "all of them"):
         assert pack(on_disk).packs
         assert log_of(on_disk).is_packed(first)
-    if what in ("expiry", "all of them"):
+
+    dataset = made(on_disk)
+    dataset.append(plain(3))
+    steps = {
+        "nothing": lambda: None,
+        "an append": lambda: dataset.refresh().append(plain(3, 20)),
+        "checkpointing": lambda: checkpointed(dataset.refresh()),
+        "compaction": lambda: maintained(on_disk).compact(),
+        "packing": packed,
+        "packing once more": lambda: (more(dataset.refresh()), pack(on_disk)),
+        "expiry": expired,
+    }
+    command = [sys.executable, "-c", AGAIN, str(tmp_path / "store"), str(START + 9)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+
+        def send() -> list[int]:
+            assert other.stdin is not None
+            assert other.stdout is not None
+            other.stdin.write("again\n")
+            other.stdin.flush()
+            return [int(word) for word in other.stdout.readline().split()]
+
+        first, _ = send()
+        for what, step in steps.items():
+            step()
+            assert send() == [first, maintained(on_disk).version], what
+        assert other.stdin is not None
+        other.stdin.close()
+    assert other.returncode == 0
+    assert [row[1] for row in values(maintained(on_disk))].count(7.0) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["compaction", "checkpointing", "expiry", "packing"])
+def test_a_token_sent_again_after_one_thing_alone_returns_the_first_commit(on_disk: Opened, what: str) -> None:
+    dataset = made(on_disk)
+    dataset.append(plain(3))
+    first = on_disk("data-quality").canonical[KEY].append(plain(1, 7), token=("w", 5), reopen=True).version
+    dataset.refresh().append(plain(3, 20))
+    if what in ("checkpointing", "packing"):
+        checkpointed(dataset)
+    if what == "compaction":
+        maintained(on_disk).compact()
+    if what == "packing":
+        assert pack(on_disk).packs
+        assert log_of(on_disk).is_packed(first)
+    if what == "expiry":
         expire(on_disk, keep_versions=1)
         collect(on_disk)
     head = maintained(on_disk).version
-    assert send() == [first, head]
+    again = on_disk("data-quality").canonical[KEY]
+    assert (again.append(plain(1, 7), token=("w", 5), reopen=True).version, again.version) == (first, head)
     assert [row[1] for row in values(maintained(on_disk))].count(7.0) == 1
