@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from arraystore import arguments
 from arraystore.arguments import TimeLike
 from arraystore.classes.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, stands, window_span
@@ -210,8 +212,10 @@ class Store(Upkeep, Maintenance):
 
     def check_pins(self, pins: Iterable[Pin]) -> None:
         """Raise unless every pin is readable by this role and still names what it named; makes those versions durable."""
-        for pin in pins:
-            self.surface(arguments.pin(pin).storage_class).check_pin(pin)
+        # Ranges and columns name rows of a version that is looked at once, however many of them there are.
+        wholes = (msgspec.structs.replace(arguments.pin(pin), start=None, end=None, columns=()) for pin in pins)
+        for pin in dict.fromkeys(wholes):
+            self.surface(pin.storage_class).check_pin(pin)
 
     def open_pin(self, pin: Pin) -> DatasetView:
         """The dataset at exactly the version a pin names: read-only, and the same bytes for ever."""

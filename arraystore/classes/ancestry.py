@@ -52,19 +52,22 @@ def ancestry(open_pin: OpenPin, pin: Pin, depth: int = DEPTH) -> Ancestor:
 
 def _inputs(view: DatasetView, pin: Pin) -> list[Pin]:
     """The pins of the windows that a pin's range touches, each once; of a dataset without time windows, those of all its versions."""
-    found: dict[bytes, Pin] = {}
+    found: dict[Pin, None] = {}
     for manifest in view.manifests():
         if _touches(manifest.window, pin):
-            found |= {msgspec.json.encode(each): each for each in manifest.lineage}
+            found |= dict.fromkeys(manifest.lineage)
     if not found:
-        found = {msgspec.json.encode(each): each for version in view.versions() for each in version.inputs}
-    return list(found.values())
+        found = {each: None for version in view.versions() for each in version.inputs}
+    return list(found)
 
 
 def _touches(window: str, pin: Pin) -> bool:
     if pin.start is None and pin.end is None:
         return True
-    span = window_span(window)
+    return _shares(pin, window_span(window))
+
+
+def _shares(pin: Pin, span: tuple[int, int] | None) -> bool:
     return span is None or reaches(pin, span)
 
 
@@ -101,9 +104,9 @@ def impact(index: LineageIndex, view: DatasetView, windows: Sequence[str] | None
     found = []
     plain: set[int] = set()  # versions that changed rows: each is looked at once, however many windows it changed
     for name in view.windows() if windows is None else windows:
-        manifest = view.manifest(name)
+        manifest, span = view.manifest(name), window_span(name)
         for edge in edges:
-            older = [pin for pin in edge.inputs if pin.version < manifest.version and _touches(name, pin)]
+            older = [pin for pin in edge.inputs if pin.version < manifest.version and _shares(pin, span)]
             changed = 0
             if older:
                 changed = manifest.version if manifest.version in plain else view.rows_version(name)

@@ -20,8 +20,11 @@ __all__ = ["changes", "dependents", "impact", "lineage", "resolve", "tag"]
 window_option = click.option("--window", metavar="NAME", help="Only what read rows of this window.")
 
 _CHANGE_COLUMNS = (left("dataset"), right("version"), left("operation"), left("windows"))
+NAMED = 3
+"""Of more windows the number is told, with the first and the last."""
+
 _DEPENDENT_COLUMNS = (left("made"), right("version"), left("windows"), right("read version"))
-_STALE_COLUMNS = (left("made"), right("version"), left("window"), right("read version"), right("corrected in"))
+_STALE_COLUMNS = (left("made"), right("version"), left("windows"), right("read version"), right("corrected in"))
 _TAG_COLUMNS = (left("dataset"), right("version"), left("digest"))
 
 
@@ -73,7 +76,7 @@ def dependents(store: "Store", *, key: str, window: str | None, as_json: bool) -
     if as_json:
         print_json([edge.to_json() for edge in found])
         return
-    table(_DEPENDENT_COLUMNS, [[_made(edge), str(edge.version), ", ".join(edge.windows), _versions(edge.inputs)] for edge in found])
+    table(_DEPENDENT_COLUMNS, [[_made(edge), str(edge.version), _counted(edge.windows), _versions(edge.inputs)] for edge in found])
 
 
 def _made(edge: "Dependent") -> str:
@@ -99,11 +102,18 @@ def lineage(store: "Store", *, key: str, version: str | None, depth: int, as_jso
         click.echo(line)
 
 
-def _tree(ancestor: "Ancestor", indent: str = "") -> "Iterator[str]":
-    pin = ancestor.pin
-    yield f"{indent}{address_of(pin.storage_class, pin.key)} @ {pin.version}{f'  ({ancestor.unreadable})' if ancestor.unreadable else ''}"
-    for each in ancestor.made_from:
-        yield from _tree(each, indent + "    ")
+def _tree(*same: "Ancestor", indent: str = "") -> "Iterator[str]":
+    """A version once, however many ranges or columns of it were read; below it what any of these was made from."""
+    pin, unreadable = same[0].pin, same[0].unreadable
+    times = f"  ({len(same)} pins)" if len(same) > 1 else ""
+    yield f"{indent}{address_of(pin.storage_class, pin.key)} @ {pin.version}{times}{f'  ({unreadable})' if unreadable else ''}"
+    above: dict[tuple[object, ...], dict[Pin, Ancestor]] = {}
+    for each in (each for one in same for each in one.made_from):
+        found = each.pin
+        version = found.storage_class, found.key, found.dataset, found.version, each.unreadable
+        above.setdefault(version, {})[found] = each
+    for alike in above.values():
+        yield from _tree(*alike.values(), indent=indent + "    ")
 
 
 @command("impact", examples=["arraystore impact canonical/binance-usdm/trades/BTCUSDT --root data"])
@@ -117,8 +127,17 @@ def impact(store: "Store", *, key: str, window: str | None, standing: bool, as_j
     if as_json:
         print_json([each.to_json() for each in found])
         return
-    rows = [[_made(each.dependent), str(each.dependent.version), each.window, str(each.pin.version), str(each.now)] for each in found]
-    table(_STALE_COLUMNS, rows)
+    windows: dict[tuple[str, ...], list[str]] = {}
+    for each in found:
+        row = _made(each.dependent), str(each.dependent.version), str(each.pin.version), str(each.now)
+        windows.setdefault(row, []).append(each.window)
+    table(_STALE_COLUMNS, [[*row[:2], _counted(names), *row[2:]] for row, names in windows.items()])
+
+
+def _counted(windows: "Sequence[str]") -> str:
+    """Their names, or how many there are."""
+    names = list(dict.fromkeys(windows))
+    return ", ".join(names) if len(names) <= NAMED else f"{len(names)} from {min(names)} to {max(names)}"
 
 
 @command(

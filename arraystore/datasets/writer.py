@@ -26,6 +26,7 @@ from layouts.schema import Order, Schema
 from layouts.times import format_time
 
 WINDOWS_LIMIT = 250_000  # of one commit: more days than times can name
+LINEAGE_LIMIT = 500_000  # windows times inputs of one commit: each window's manifest has all of them, some 240 bytes each
 REPLANS_BEFORE_LOCKING = 2
 REPLANS = 20
 WITHDRAWN = "withdrawn"  # the attribute of a window that was
@@ -110,11 +111,20 @@ def plan(state: State, request: Request) -> tuple[WindowPlan, ...]:
         msg = f"dataset {state.dataset} is sealed since version {state.version}: write to a new one"
         raise WindowClosed(msg)
     pieces = sorted(_pieces(state, request).items())
+    if request.state != "sealed":  # which nobody could do in parts
+        _refuse_much_lineage(len(pieces), len(request.inputs))
     plans = tuple(_plan_window(state, request, name, rows, coverage, TAIL_BYTES) for name, (rows, coverage) in pieces)
     limit = _tail_limit([planned.rows.nbytes for planned in plans if planned.as_tail and planned.rows is not None])
     if limit == TAIL_BYTES:
         return plans
     return tuple(_plan_window(state, request, name, rows, coverage, limit) for name, (rows, coverage) in pieces)
+
+
+def _refuse_much_lineage(windows: int, inputs: int) -> None:
+    """Every window keeps what it came from, so that many inputs of many windows are more than anybody would read."""
+    if windows > 1 and windows * inputs > LINEAGE_LIMIT:
+        told = f"{inputs:,} inputs of {windows:,} windows are {windows * inputs:,} entries of lineage, more than {LINEAGE_LIMIT:,}"
+        raise InvalidInput(f"{told}: pass one pin with a wider range for many narrow ones, or write fewer windows at once", "inputs")
 
 
 def _tail_limit(sizes: list[int]) -> int:

@@ -3,9 +3,11 @@
 from pathlib import Path
 from unittest import mock
 
+import msgspec
 import pytest
 
 import arraystore
+from arraystore.classes.surface import Surface
 from arraystore.versions.commit import Commit
 from arraystore.versions.log import Log
 from tests.discovery.test_catalog import Counted
@@ -245,3 +247,36 @@ def test_whoever_adds_edges_packs_them_now_and_then(root: Path, monkeypatch: pyt
     monkeypatch.setattr(lineage, "PACK_BELOW", "g")
     many(root, 4)
     assert any(path.is_file() for path in (root / "lineage" / "packed").rglob("*"))
+
+
+def days(root: Path, count: int) -> tuple[arraystore.Dataset, arraystore.Dataset]:
+    """Trades of some days, and a dataset for what is made of them."""
+    trades = arraystore.open_store(root, role="data-quality", create=True).canonical.create(TRADES, arraystore.schema_by_name("trades"))
+    trades.append(rows(count, step=DAY))
+    bars = arraystore.open_store(root, role="analysis").derived.create(BARS, arraystore.schema_by_name("trades"))
+    return trades, bars
+
+
+def test_many_ranges_of_one_version_are_one_look_at_it(root: Path) -> None:
+    trades, bars = days(root, 40)
+    pins = [trades.pin(START + day * DAY, START + (day + 1) * DAY) for day in range(40)]
+    with mock.patch.object(Surface, "check_pin", autospec=True, side_effect=Surface.check_pin) as looks:
+        bars.append(rows(40, step=DAY), inputs=[*pins, trades.at(1).pin()])
+    assert looks.call_count == 4, "of two versions, before and after the commit"
+    assert [len(manifest.lineage) for manifest in bars.manifests()] == [41] * 40
+    wrong = msgspec.structs.replace(pins[-1], digest="0" * 64)
+    with pytest.raises(arraystore.NotFound, match="the pin names 0000"):
+        bars.append(rows(40, step=DAY), inputs=[*pins, wrong])
+
+
+def test_inputs_times_windows_have_a_limit_that_is_told_before_anything_is_written(root: Path) -> None:
+    trades, bars = days(root, 3)
+    pins = [trades.pin(START, START + 1 + number) for number in range(5)]
+    with mock.patch("arraystore.datasets.writer.LINEAGE_LIMIT", 14):
+        for many in (3, 30_000):  # tails, or segments
+            with pytest.raises(arraystore.InvalidInput, match=r"5 inputs of 3 windows are 15 entries of lineage, more than 14: pass one pin"):
+                bars.append(rows(many, step=3 * DAY // many), inputs=pins)
+        assert sorted(path.name for path in (root / "derived" / "/".join(BARS)).iterdir()) == ["_log", "zarr.json"]
+        bars.append(rows(3, step=DAY), inputs=pins[:4])
+        bars.replace("2024-08-08", rows(1), inputs=pins, reason="one window may have any number")
+    assert [len(manifest.lineage) for manifest in bars.manifests()] == [5, 4, 4]
