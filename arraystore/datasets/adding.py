@@ -86,7 +86,7 @@ class Adding(DatasetView):
         schema, window
             Only for datasets of several series (experiment runs): the series' schema and name.
         inputs
-            Pins of what these rows were made from.
+            Pins of what these rows were made from; where rows lie in several windows, inputs times windows are at most 500,000.
         token
             `(writer, sequence)`, increasing: repeating a writer's latest token returns its first commit instead of adding twice. Where
             work comes in any order (days, files), each piece is a writer of its own: `("end-of-day 2024-08-08", 1)`.

@@ -136,7 +136,7 @@ class Doer:
             "compact": lambda _: self._maintaining.canonical[self._key].compact(),
             "collect": lambda _: self._collect(),
             "pack": lambda _: self._maintaining.pack(self._address, dry_run=False, least=2),
-            "checkpoint": lambda deed: self._checkpoint(deed),
+            "checkpoint": self._checkpoint,
         }
         acts.get(deed.kind, lambda deed: self.dataset.append(deed.data, reopen=True))(deed)
 

@@ -274,7 +274,7 @@ def test_inputs_times_windows_have_a_limit_that_is_told_before_anything_is_writt
     pins = [trades.pin(START, START + 1 + number) for number in range(5)]
     with mock.patch("arraystore.datasets.writer.LINEAGE_LIMIT", 14):
         for many in (3, 30_000):  # tails, or segments
-            with pytest.raises(arraystore.InvalidInput, match=r"5 inputs of 3 windows are 15 entries of lineage, more than 14: pass one pin"):
+            with pytest.raises(arraystore.InvalidInput, match=r"5 inputs of 3 windows are 15 .* than 14: pass one pin"):
                 bars.append(rows(many, step=3 * DAY // many), inputs=pins)
         assert sorted(path.name for path in (root / "derived" / "/".join(BARS)).iterdir()) == ["_log", "zarr.json"]
         bars.append(rows(3, step=DAY), inputs=pins[:4])

@@ -39,7 +39,7 @@ class Golden:
         return digest_of(self.store, self.expected)
 
 
-FIRST, SECOND = GOLDENS = Golden("golden-1"), Golden("golden-2")
+FIRST, SECOND, THIRD = GOLDENS = Golden("golden-1"), Golden("golden-2"), Golden("golden-3")
 
 
 class Plain(NamedTuple):

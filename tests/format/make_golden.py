@@ -1,6 +1,6 @@
 """Writes a golden store of format 1 through the public interface, and what must be read from it.
 
-    python -m tests.format.make_golden golden-3
+    python -m tests.format.make_golden golden-4
 
 Clock, names and random numbers are fixed, so that a second run writes the same bytes. One that is there is never made again: what was
 written must be read for ever. What is new in the format gets a story and a store of its own.
@@ -24,7 +24,7 @@ from tests.format import golden
 from tests.format.golden import Json
 
 FIRST_MOMENT = 1_725_148_800_000_000_000  # 2024-09-01
-STORIES = {"golden-1": "golden_story", "golden-2": "golden_story_2"}
+STORIES = {"golden-1": "golden_story", "golden-2": "golden_story_2", "golden-3": "golden_story_3"}
 UNITS = {"hour": "h", "day": "D", "month": "M", "year": "Y"}
 
 
