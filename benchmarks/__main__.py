@@ -102,8 +102,9 @@ def main(
         print(f"Not installed, and left out: {', '.join(missing)}.")
     if len(chosen) > 1:
         given = [each for each in sys.argv[1:] if each not in cases]
-        for name in chosen:
-            subprocess.run([sys.executable, "-m", "benchmarks", name, *given], check=True)
+        failed = [name for name in chosen if subprocess.run([sys.executable, "-m", "benchmarks", name, *given], check=False).returncode]
+        if failed:
+            raise click.ClickException(f"{', '.join(failed)} failed; the others' figures are told")
         return
     (name,) = chosen
     options: dict[str, dict[str, Any]] = {"recorder": {"seconds": seconds}, "peers": {"power_cut": power_cut}}

@@ -14,7 +14,7 @@ COLUMNS = {name: cell for name, cell in frame.COLUMNS.items() if name not in ("G
 COLUMNS["goals"] = COLUMNS.pop("goals")
 MINUTE = 60 * 10**9
 FIVE = ("time", "bid_price", "bid_size", "ask_price", "ask_size")
-BUDGET_SECONDS = 20.0
+BUDGET_SECONDS = 10.0
 
 
 def run(*, small: bool = False, setting: Setting | None = None) -> list[Figure]:

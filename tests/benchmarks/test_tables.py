@@ -3,6 +3,7 @@
 import inspect
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -271,6 +272,20 @@ def test_tables_go_between_their_marks_on_a_page(setting, tmp_path):
 def test_the_page_has_a_place_for_each_case_about_tables():
     with_setting = {name for name, case in CASES.items() if "setting" in inspect.signature(case.run).parameters}
     assert set(cases_of()) == with_setting
+
+
+def test_a_case_that_fails_keeps_no_other_from_running(monkeypatch):
+    ran = []
+
+    def run(command, *, check):
+        ran.append(command[3])
+        return SimpleNamespace(returncode=int(command[3] == "book"))
+
+    monkeypatch.setattr("benchmarks.__main__.subprocess.run", run)
+    done = CliRunner().invoke(main, ["book", "columns"])
+    assert ran == ["book", "columns"]
+    assert done.exit_code == 1
+    assert "book failed" in done.output
 
 
 def test_a_goal_says_whether_it_is_met():
