@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from arraystore.errors import NotFound
+from arraystore.errors import NotFound, VersionExpired
 from arraystore.versions import checkpoint
 from arraystore.versions.floors import Floor, Mark
 from arraystore.versions.log import Log
@@ -83,12 +83,18 @@ class Expirer:
             return self._step() if done.step == "mark" and not self._rule.delay_ns else done
 
     def _step(self) -> Expiry:
-        plan = self.plan()
-        if plan.step == "mark":
-            self._mark(plan)
-        elif plan.step == "publish":
-            self._publish(plan)
-        return plan
+        while True:
+            plan = self.plan()
+            try:
+                if plan.step == "mark":
+                    self._mark(plan)
+                elif plan.step == "publish":
+                    self._publish(plan)
+            except VersionExpired:  # where nobody queues, another one may have come further meanwhile: then there is less to do
+                if self._log.floor() <= plan.floor:
+                    raise
+                continue
+            return plan
 
     def _told(self, step: str, present: Floor, target: int, due: int | None = None) -> Expiry:
         kept = {version for version in self._pinned() if version <= target} | set(present.checkpoints)

@@ -19,6 +19,7 @@ from arraystore.errors import AccessDenied, Corrupt, InvalidInput, Unsupported
 from arraystore.segments.index import forget_indexes
 from arraystore.storage import MemoryStorage
 from arraystore.storage.base import Storage
+from arraystore.upkeep.expiry import Expirer
 from arraystore.upkeep.packing import Packing
 from arraystore.upkeep.shipping import Shipment
 from arraystore.versions.floors import Floor, load_floor
@@ -635,6 +636,25 @@ def test_two_expirers_without_a_lock_lower_no_floor_and_lose_nothing_kept(opened
     assert floors
     assert log_of(opened).floor() == max(floors)
     assert dataset.at(6).version == 6
+    assert not opened("operations").verify(deep=True).findings
+
+
+def test_an_expirer_that_another_one_overtook_finds_less_to_do(opened: Opened) -> None:
+    head = busy(opened).version
+    true, raced = Expirer._publish, []
+
+    def late(self: Expirer, plan: Any) -> None:
+        if not raced:
+            raced.append(plan.target)
+            for _ in range(2):  # what was marked already, and then the rest
+                expire(opened, keep_versions=1)
+            collect(opened)
+        true(self, plan)
+
+    with mock.patch.object(Expirer, "_publish", late), mock.patch.object(MemoryStorage, "lock", return_value=nullcontext()):
+        expire(opened, keep_versions=8)
+    assert raced
+    assert log_of(opened).floor() == head - 1 > raced[0]
     assert not opened("operations").verify(deep=True).findings
 
 

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -178,6 +178,75 @@ def test_processes_that_race_lose_and_double_nothing(url: str, seaweed: Seaweed,
             each.__exit__(None, None, None)
     assert found(url) == {writer: sum(counts[writer]) for writer in counts}
     assert sorted(versions) == list(range(2, 2 + writers * appends)), "each append is one version of its own"
+
+
+def count_up(url: str, name: str, who: str, times: int, acks: Connection) -> None:
+    """Add one to a number that others add to, too, so many times; each value tells who wrote it, so that no two write the same."""
+    storage = open_storage(url)
+    acks.send("ready")
+    for _ in range(times):
+        while True:
+            before = storage.get(name)
+            with suppress(arraystore.Conflict):
+                storage.swap(name, f"{int(before.split()[0]) + 1} {who}".encode(), before)
+                break
+
+
+def expire_all(url: str, keeps: list[int], acks: Connection) -> None:
+    """Raise the floor so that so many versions stay, one number after the other; each takes a mark and the raising."""
+    store = arraystore.open_store(url, role="operations")
+    acks.send("ready")
+    for keep in keeps:
+        for _ in range(2):
+            with suppress(arraystore.Conflict):  # of who lost too often: told, and nothing changed
+                store.expire("canonical", keep_versions=keep, delay="0s", dry_run=False)
+
+
+def both(environment: dict[str, str], target: Any, url: str, *ways: Any) -> Iterator[None]:
+    """Processes at once, each in its own way; a step whenever one may look, until they have ended well."""
+    with ExitStack() as stack:
+        started = [stack.enter_context(running(environment, target, url, *way)) for way in ways]
+        assert [acks.recv() for _, acks in started] == ["ready"] * len(ways)
+        while any(process.is_alive() for process, _ in started):
+            yield
+        assert [process.exitcode for process, _ in started] == [0] * len(ways)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_of_racing_swaps_none_is_lost_there(url: str, seaweed: Seaweed) -> None:
+    storage = open_storage(url)
+    storage.swap("number", b"0", None)
+    ways = [("number", who, 40) for who in "abc"]
+    seen = [int(storage.get("number").split()[0]) for _ in both(seaweed.environment, count_up, url, *ways)]
+    assert seen == sorted(seen)
+    last = storage.get("number")
+    assert last.split()[0] == b"120"
+    for before in (None, b"119 a", b"120"):
+        with pytest.raises(arraystore.Conflict):
+            storage.swap("number", b"7", before)
+    assert storage.get("number") == last
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_expirers_that_race_lower_no_floor_there(url: str, seaweed: Seaweed) -> None:
+    dataset = created(url)
+    for number in range(40):
+        dataset.append(rows(1, START + number * 1000), reopen=True)
+    pin = dataset.at(5).pin()
+    operations = arraystore.open_store(url, role="operations")
+    operations.tag("kept", [pin])
+    log = operations.canonical[KEY]._log
+    # Each time the one wants less to stay than the other, or the other way round.
+    ways = ([35, 20, 22, 9, 4],), ([30, 33, 12, 14, 2],)
+    floors = [log.floor() for _ in both(seaweed.environment, expire_all, url, *ways)] + [log.floor()]
+    assert floors == sorted(floors)
+    assert len(set(floors)) > 2, "it was looked at while they raised it"
+    assert floors[-1] == dataset.version - 2
+    assert operations.read(pin)["time"].size == 4
+    assert operations.canonical[KEY].read()["time"].size == 40
+    assert operations.verify(deep=True).findings == ()
 
 
 @pytest.mark.slow
