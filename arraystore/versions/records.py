@@ -62,8 +62,9 @@ class CommitRecords:
 
         `digest` and `proved` as for `raw`.
         """
-        key = self._key(version)
         data = self.raw(version, digest=digest, proved=proved)
+        pack = self._seen.pack_of(version) if self._seen is not None else None
+        key = self._key(version) if pack is None else f"{pack_key(self.prefix, pack)}: {self._key(version)}"
         commit, body, found = decode_commit(data, key)
         if commit.version != version or (commit.checkpoint is not None and commit.checkpoint[0] >= version):
             msg = f"{key}: holds the commit of version {commit.version}, checkpoint {commit.checkpoint}: restore it from a replica"

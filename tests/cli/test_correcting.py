@@ -40,6 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     analysis = arraystore.open_store(root, role="analysis")
     bars = analysis.derived.create(BARS.partition("/")[2], arraystore.schema_by_name("bars", interval="1m"))
     bars.append(None, coverage=(DAY, NEXT), inputs=[pin])
+    arraystore.export_hdf5(root.parent / "trades.h5", quality.canonical["venue/trades/Y"])
     (root.parent / "quotes.csv").write_text("time,bid,ask\n2024-08-08T00:00:00Z,1.0,1.5\n")
     mapping = '[schema]\nname = "quotes"\noptions = { clock = "exchange" }\n[columns]\ntime = { from = "time" }\n'
     mapping += 'bid_price = { from = "bid" }\nask_price = { from = "ask" }\nflags = { value = 0 }\n'
@@ -78,6 +79,7 @@ LOOK = {
     "demo",
     "dependents",
     "diff",
+    "export-hdf5",
     "head",
     "impact",
     "info",
@@ -98,6 +100,7 @@ ELSEWHERE = {"pack", "gc", "expire", "purge"}
 CHANGES: list[tuple[tuple[str, ...], str]] = [
     (("ingest", "{files}/quotes.csv", "--mapping", "{files}/own.toml", "--into", "canonical/venue/quotes/X", *QUALITY), "live"),
     (("ingest", "{files}/quotes.csv", "--mapping", "{files}/own.toml", "--into", "derived/q/1/venue/X", *ANALYSIS), "live"),
+    (("import-hdf5", "{files}/trades.h5", "canonical/venue/trades/again", *QUALITY), "live"),
     (("withdraw", TRADES, DAY, NEXT, "--reason", "x", *QUALITY), "analysis"),
     (("replace", TRADES, DAY, "--from", f"{TRADES}@2", "--reason", "x", *QUALITY), "analysis"),
     (("replace", TRADES, NEXT, "--from", OTHER, "--reason", "x", *QUALITY), "analysis"),
