@@ -1,7 +1,7 @@
 """What the rows of a dataset look like: columns, the axis clock, the order and the time window; and what is wrong with it."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
@@ -121,6 +121,11 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
     def names(self) -> tuple[str, ...]:
         """Names of all columns, in order."""
         return tuple(column.name for column in self.columns)
+
+    def only(self, names: Iterable[str]) -> "Schema":
+        """The same schema with these columns only, in its own order; names that it hasn't got are passed over."""
+        wanted = frozenset(names)
+        return msgspec.structs.replace(self, columns=tuple(column for column in self.columns if column.name in wanted))
 
     @property
     def row_dimension(self) -> str:

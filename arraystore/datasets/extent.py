@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from arraystore.datasets.parts import load_parts
@@ -48,7 +47,7 @@ class Extent:
         """The rows with these numbers, in order, with columns in the schema's order."""
         names = set(columns)
         if not picked.count:
-            return empty(msgspec.structs.replace(self.schema, columns=tuple(each for each in self.schema.columns if each.name in names)))
+            return empty(self.schema.only(names))
         with self._placed(picked) as (parts, runs):
             return pick_rows(self.storage, parts, self.schema, runs, names, threads)
 

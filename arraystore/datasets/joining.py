@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
-import msgspec
 import numpy as np
 
 from arraystore.digest import LogicalDigest, combine
@@ -213,7 +212,7 @@ class Joined:
         return Rows(schema=rows.schema, count=rows.count, arrays=arrays, labels=labels)
 
     def _assembled(self, sources: Sequence[Source], column: Column) -> Rows:
-        return assemble(self._storage, sources, msgspec.structs.replace(self.schema, columns=(column,)), self._threads)
+        return assemble(self._storage, sources, self.schema.only([column.name]), self._threads)
 
     def _ordered(self, each: _Slice, rows: Rows) -> Rows:
         if each.owners is None:

@@ -90,11 +90,11 @@ class Rows:
     def project(self, columns: Iterable[str]) -> "Rows":
         """Only these columns, in the schema's order; the axis goes too unless it is named."""
         names = set(columns)
-        kept = tuple(column for column in self.schema.columns if column.name in names)
-        assert len(kept) == len(names), names - set(self.schema.names)
+        schema = self.schema.only(names)
+        assert len(schema.columns) == len(names), names - set(self.schema.names)
         arrays = {name: self.arrays[name] for column, name in self._held() if column.name in names}
         labels = {name: labels for name, labels in self.labels.items() if name in names}
-        return Rows(schema=msgspec.structs.replace(self.schema, columns=kept), count=self.count, arrays=arrays, labels=labels)
+        return Rows(schema=schema, count=self.count, arrays=arrays, labels=labels)
 
     def reorder(self, columns: Sequence[str]) -> "Rows":
         """The same rows with the columns in this order, which names each of them once."""

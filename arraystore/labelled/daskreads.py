@@ -8,7 +8,6 @@ from typing import Any
 
 import dask
 import dask.array as da
-import msgspec
 import numpy as np
 from dask.base import tokenize
 from dask.utils import parse_bytes
@@ -19,7 +18,7 @@ from arraystore.frames.rows import empty
 from arraystore.labelled.arrays import read_values
 from arraystore.labelled.source import Source
 from arraystore.segments.plan import run
-from layouts.schema import ArraySpec, Kind, Schema
+from layouts.schema import ArraySpec, Kind
 
 PARTITION_BYTES = 128 << 20  # of all columns
 
@@ -91,13 +90,9 @@ def dask_dataframe(source: Source, columns: tuple[str, ...], rows: int | None) -
     wide = sum(schema.column(name).levels or 1 for name in columns) * 8
     starts, times = extent.cut_between_times(extent.blocks(rows or max(PARTITION_BYTES // wide, 1)))
     bounds = list(pairwise([*starts, extent.rows]))
-    meta = _pandas_of(Frame(empty(_only(schema, columns)).reorder(columns)))
+    meta = _pandas_of(Frame(empty(schema.only(columns)).reorder(columns)))
     divisions = None if times is None else tuple(_moments(times))
     return dd.from_map(_Partition(source, columns), bounds, meta=meta, divisions=divisions, label="arraystore", enforce_metadata=False)
-
-
-def _only(schema: Schema, columns: tuple[str, ...]) -> Schema:
-    return msgspec.structs.replace(schema, columns=tuple(column for column in schema.columns if column.name in columns))
 
 
 def _moments(times: np.ndarray) -> Any:

@@ -87,7 +87,7 @@ class Input:
         names = {*self.columns, self.clock, *(tie for tie in self.ties if tie)}
         names |= {self.schema.axis} if self.needs_axis else set()
         names |= {self.labels[0]} if self.labels else set()
-        return msgspec.structs.replace(self.schema, columns=tuple(column for column in self.schema.columns if column.name in names))
+        return self.schema.only(names)
 
 
 def resolve(

@@ -157,12 +157,13 @@ class Choice:
 
 def _narrowed(schema: Schema, names: Iterable[str], levels: slice | None = None) -> Schema:
     """Only these columns, those with levels with as many as are wanted."""
-    columns = tuple(column for column in schema.columns if column.name in set(names))
-    if levels is not None:
-        columns = tuple(
-            column if column.levels is None else msgspec.structs.replace(column, levels=levels.stop - levels.start) for column in columns
-        )
-    return msgspec.structs.replace(schema, columns=columns)
+    chosen = schema.only(names)
+    if levels is None:
+        return chosen
+    columns = tuple(
+        column if column.levels is None else msgspec.structs.replace(column, levels=levels.stop - levels.start) for column in chosen.columns
+    )
+    return msgspec.structs.replace(chosen, columns=columns)
 
 
 def _check_room(shape: Shape, count: int) -> None:

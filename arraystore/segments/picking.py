@@ -3,12 +3,11 @@
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-import msgspec
 import numpy as np
 
 from arraystore.frames.rows import Rows
 from arraystore.segments.assembly import Source, assemble, read_array
-from arraystore.segments.plan import Cluster, Part, Runs, Selection, arrange, join_runs, may_match, run, runs_of, runs_where
+from arraystore.segments.plan import Cluster, Part, Runs, Selection, arrange, join_runs, match_times, may_match, run, runs_of, runs_where
 from arraystore.segments.reader import match_clock, open_sources
 from arraystore.storage.base import Storage
 from layouts.schema import Schema
@@ -18,10 +17,8 @@ def pick_rows(
     storage: Storage, parts: Sequence[Part], schema: Schema, picked: Runs, columns: Iterable[str], threads: int | None = None
 ) -> Rows:
     """The rows that have these numbers, counted from 0 in the order in which the parts (given by order key) read, in that order."""
-    names = set(columns)
     sources, order = _narrowed(storage, parts, schema, picked, threads)
-    wanted = msgspec.structs.replace(schema, columns=tuple(column for column in schema.columns if column.name in names))
-    rows = assemble(storage, sources, wanted, threads)
+    rows = assemble(storage, sources, schema.only(columns), threads)
     return rows if order is None else rows.take(order)
 
 
@@ -83,8 +80,7 @@ def _cut(picked: Runs, start: int, stop: int) -> Runs:
 
 def _spread_over(storage: Storage, sources: Sequence[Source], schema: Schema, own: Runs, threads: int | None) -> np.ndarray:
     """Narrow each of the sources to what its share of some rows of their merge is, and tell in which order their rows come then."""
-    axis = msgspec.structs.replace(schema, columns=(schema.column(schema.axis),))
-    times = assemble(storage, sources, axis, threads).arrays[schema.axis]
+    times = assemble(storage, sources, schema.only([schema.axis]), threads).arrays[schema.axis]
     chosen = np.argsort(times, kind="stable")[own.positions()]  # where each wanted row is, sources one after another
     ascending = np.sort(chosen)
     begun = 0
@@ -136,8 +132,6 @@ def _looked_up(storage: Storage, members: Sequence[Part], schema: Schema, select
     if clock not in rows.arrays:
         return runs_of(np.empty(0, np.int64))
     times = rows.arrays[clock]
-    mask = times >= selection.start if selection.start is not None else np.ones(len(times), np.bool_)
-    if selection.stop is not None:
-        mask &= times < selection.stop
+    mask = match_times(times, selection)
     valid = rows.validity(clock)
     return runs_where(mask if valid is None else mask & valid)

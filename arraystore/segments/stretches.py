@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from arraystore.frames.rows import Rows
@@ -112,8 +111,7 @@ def open_stretches(storage: Storage, found: Sequence[Unopened], schema: Schema, 
             stretches.append(Stretch(first_row=each.first_row, sources=own))
             continue
         wanted = names | {schema.axis} if each.merge else names
-        narrowed = msgspec.structs.replace(schema, columns=tuple(column for column in schema.columns if column.name in wanted))
-        held, order = assemble(storage, own, narrowed, threads), None
+        held, order = assemble(storage, own, schema.only(wanted), threads), None
         if each.merge:
             order = np.argsort(held.arrays[schema.axis], kind="stable")
             held = held.take(order)

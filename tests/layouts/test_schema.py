@@ -189,6 +189,14 @@ def test_a_missing_column_is_refused_with_the_nearest_one():
     assert "pric" not in EVERY_KIND
 
 
+def test_a_schema_of_some_of_its_columns_keeps_their_order_and_all_else():
+    some = EVERY_KIND.only(["price", "elsewhere", "time"])
+    assert some.names == ("time", "price")
+    assert some == msgspec.structs.replace(EVERY_KIND, columns=(EVERY_KIND.column("time"), EVERY_KIND.column("price")))
+    assert EVERY_KIND.only(EVERY_KIND.names) == EVERY_KIND
+    assert EVERY_KIND.only([]).columns == ()
+
+
 @pytest.mark.parametrize("name", ["", "Price", "1x", "_x", "a-b", "a b", "é", "x" * 65, None, 5])
 def test_names_that_are_no_names_are_refused(name):
     assert problems_of(Column(name=name))
