@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arraystore.cli.command import command, split_address, with_store
+from arraystore.cli.command import command, no_match, split_address, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import Column, count, counted, left, print_json, right, table
-from arraystore.errors import InvalidInput, NotFound, Problem
+from arraystore.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
     from arraystore.store import Store
@@ -68,8 +68,7 @@ def audit(
         return
     done = store.audit(patterns, expect=[_expected(text, patterns, store.uuid) for text in expected], copies=copies)
     if patterns and not done.datasets and not done.anchors:
-        msg = f"no dataset in {store.url} matches {' or '.join(map(repr, patterns))}; `arraystore ls` lists them"
-        raise NotFound(msg)
+        raise no_match(store, patterns)
     if as_json:
         print_json(done.to_json() | {"url": store.url})
     else:

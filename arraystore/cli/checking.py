@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import command, with_store
+from arraystore.cli.command import command, no_match, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import counted, left, print_json, size, table
-from arraystore.errors import NotFound
 
 if TYPE_CHECKING:
     from arraystore.store import Store
@@ -50,8 +49,7 @@ def verify(store: "Store", *, patterns: tuple[str, ...], deep: bool, rate: float
             click.echo(f"interrupted; the same command goes on from what {progress} tells", err=True)
         raise
     if patterns and not done.covered and not done.findings:
-        msg = f"no dataset in {store.url} matches {' or '.join(map(repr, patterns))}; `arraystore ls` lists them"
-        raise NotFound(msg)
+        raise no_match(store, patterns)
     findings = [_finding(finding.to_json()) for finding in done.findings]
     if as_json:
         told = done.to_json() | {"store": store.url, "uuid": done.store, "datasets": len(done.covered), "findings": findings}

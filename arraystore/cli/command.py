@@ -2,14 +2,14 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, override
 
 import click
 
 from arraystore.cli.exits import EXIT_CODES, INTERRUPTED, Failure, failure, usage_failure
-from arraystore.errors import InvalidInput, Problem
+from arraystore.errors import InvalidInput, NotFound, Problem
 from layouts.classes import Role, StorageClass, parse_storage_class
 from layouts.naming import format_key
 
@@ -22,9 +22,11 @@ __all__ = [
     "Command",
     "Group",
     "address_of",
+    "at_version",
     "command",
     "dataset_at",
     "key_argument",
+    "no_match",
     "opener_for",
     "role_option",
     "root_option",
@@ -188,7 +190,14 @@ def address_of(storage_class: str, key: Sequence[str]) -> str:
 def dataset_at(store: "Store", address: str, version: str | None = None) -> "DatasetView":
     """The dataset at an address, at a version (a number or a time) or at its newest."""
     storage_class, key = split_address(address)
-    dataset = store.surface(storage_class)[key]
-    if version is None:
-        return dataset
-    return dataset.at(int(version) if version.isdecimal() else version)
+    return at_version(store.surface(storage_class)[key], version)
+
+
+def at_version(dataset: "DatasetView", version: str | None) -> "DatasetView":
+    """The dataset at a version, which is told as a number or a time; None for the one it is at."""
+    return dataset if version is None else dataset.at(int(version) if version.isdecimal() else version)
+
+
+def no_match(store: "Store", patterns: Iterable[str]) -> NotFound:
+    """What is raised where patterns name nothing."""
+    return NotFound(f"no dataset in {store.url} matches {' or '.join(map(repr, patterns))}; `arraystore ls` lists them")

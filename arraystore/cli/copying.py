@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arraystore.cli.checking import progress_line
-from arraystore.cli.command import command, with_store
+from arraystore.cli.command import command, no_match, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import count, counted, left, print_json, right, size, table
-from arraystore.errors import NotFound
 
 if TYPE_CHECKING:
     from arraystore.store import Store
@@ -41,8 +40,7 @@ def copy(store: "Store", *, patterns: tuple[str, ...], target: str, dry_run: boo
     """
     done = store.copy(target, patterns, trial=dry_run, tell=progress_line(_told))
     if patterns and not done.datasets and not done.problems:
-        msg = f"no dataset in {store.url} matches {' or '.join(map(repr, patterns))}; `arraystore ls` lists them"
-        raise NotFound(msg)
+        raise no_match(store, patterns)
     if as_json:
         print_json(done.to_json() | {"source": store.url, "dry_run": dry_run})
     else:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import address_of, command, dataset_at, key_argument, split_address, with_store
+from arraystore.cli.command import address_of, command, dataset_at, key_argument, no_match, split_address, with_store
 from arraystore.cli.output import as_text, count, counted, facts, left, print_json, right, size, table
-from arraystore.errors import InvalidInput, NotFound, Problem
+from arraystore.errors import InvalidInput, Problem
 from layouts.naming import KEY_TEMPLATES
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ reason_option = click.option("--reason", required=True, metavar="TEXT", help="Wh
 dry_run_option = click.option("--dry-run", is_flag=True, help="Do all checks, show what would be done, and change nothing.")
 
 
-def at_version(store: "Store", address: str) -> "DatasetView":
+def told_at(store: "Store", address: str) -> "DatasetView":
     """The dataset at CLASS/KEY, or at CLASS/KEY@VERSION (a number or a time); an escaped key has no @."""
     place, mark, version = address.partition("@")
     if mark and not version:
@@ -57,7 +57,7 @@ def diff(store: "Store", *, key: str, before: str, after: str | None, as_json: b
     if "/" in before:
         if after is not None:
             raise InvalidInput(Problem("version", "two datasets are told with their versions, as CLASS/KEY@VERSION"))
-        first, second = at_version(store, key), at_version(store, before)
+        first, second = told_at(store, key), told_at(store, before)
     else:
         first, second = dataset_at(store, key, before), dataset_at(store, key, after)
     found = store.diff(first.pin(), second.pin())
@@ -131,7 +131,7 @@ def replace(store: "Store", *, key: str, window: str, source: str, reason: str, 
 
     Coverage and completeness come with the rows, and the version names what they were taken from as its input.
     """
-    dataset, other = _writable(store, key), at_version(store, source)
+    dataset, other = _writable(store, key), told_at(store, source)
     told, frame = other.manifest(window), other.read(window=window)
     assert frame.pin is not None
     receipt = dataset.replace(
@@ -215,7 +215,7 @@ def _datasets(store: "Store", pattern: str) -> "list[DatasetView]":
         return [surface[key]]
     found: list[DatasetView] = [surface[each] for each in surface.find(key)]
     if not found:
-        raise NotFound(f"no dataset in {store.url} matches {pattern!r}; `arraystore ls` lists them")
+        raise no_match(store, [pattern])
     return found
 
 

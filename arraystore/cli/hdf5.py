@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arraystore.cli.checking import progress_line
-from arraystore.cli.command import command, split_address, version_option, with_store
+from arraystore.cli.command import at_version, command, no_match, split_address, version_option, with_store
 from arraystore.cli.listing import datasets_matching
 from arraystore.cli.output import count, counted, left, print_json, right, size, table
-from arraystore.errors import InvalidInput, NotFound, Problem
+from arraystore.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
     from arraystore.hdf5.exporting import ExportProgress
@@ -64,9 +64,8 @@ def export_hdf5(
 
     found = list(datasets_matching(store, patterns))
     if not found:
-        msg = f"no dataset in {store.url} matches {' or '.join(map(repr, patterns))}; `arraystore ls` lists them"
-        raise NotFound(msg)
-    views = found if version is None else [each.at(int(version) if version.isdecimal() else version) for each in found]
+        raise no_match(store, patterns)
+    views = [at_version(each, version) for each in found]
     wanted = None if columns is None else columns.split(",")
     done = arraystore.export_hdf5(
         path,

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import command, role_option
+from arraystore.cli.command import command, no_match, role_option
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.listing import datasets_matching
 from arraystore.cli.output import count, counted, print_json, printable
-from arraystore.errors import NotFound
 from layouts.classes import StorageClass
 from layouts.deviations import Severity
 
@@ -83,7 +82,7 @@ def _names_a_class(part: str) -> bool:
 def _of_datasets(store: "Store", pattern: str) -> "list[Deviation]":
     datasets = list(datasets_matching(store, (pattern,)))
     if not datasets:
-        raise NotFound(f"no dataset in {store.url} matches {pattern!r}; `arraystore ls` lists them")
+        raise no_match(store, [pattern])
     return [each for dataset in datasets for each in dataset.lint()]
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import click
 
 from arraystore.cli.checking import progress_line
-from arraystore.cli.command import command, split_address, with_store
+from arraystore.cli.command import command, no_match, split_address, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import counted, left, print_json, table
-from arraystore.errors import InvalidInput, NotFound, Problem
+from arraystore.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
     from arraystore.store import Store
@@ -45,8 +45,7 @@ def repair(
     """
     done = store.repair(source, patterns, trial=dry_run, expect=_heads(expected), tell=progress_line(_told))
     if patterns and not done.checked:
-        msg = f"no dataset in {store.url} matches {' or '.join(map(repr, patterns))}; `arraystore ls` lists them"
-        raise NotFound(msg)
+        raise no_match(store, patterns)
     if as_json:
         print_json(done.to_json() | {"url": store.url, "dry_run": dry_run})
     else:

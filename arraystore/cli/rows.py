@@ -7,14 +7,13 @@ import click
 
 from arraystore.cli.cells import as_base64, as_letters, cells_of, shown
 from arraystore.cli.command import address_of, command, dataset_at, key_argument, version_option, with_store
-from arraystore.cli.history import log_of
 from arraystore.cli.output import left, print_json, right, table
 from arraystore.errors import InvalidInput, NotFound, Problem
 from layouts.columns import Kind
 
 if TYPE_CHECKING:
     from arraystore.datasets.view import DatasetView
-    from arraystore.frames.rows import Rows
+    from arraystore.frames.frame import Frame
     from arraystore.store import Store
     from layouts.schema import Schema
 
@@ -55,12 +54,11 @@ def head(
     In the order in which it reads back. In JSON, bytes are base64, and NaN and infinities are text.
     """
     dataset = dataset_at(store, key, version)
-    windows = dataset.windows() if window is None else (window,)
-    schema = _schema(dataset, window, windows)
+    window = _series(dataset, window)
+    schema = dataset.schema if window is None else dataset.schema_of(window)
     names = _names(schema, columns)
-    pieces = _pieces(store, dataset, windows, schema, names, number, tail=tail)
-    binary = as_base64 if as_json else as_letters
-    lines = [line for piece in pieces for line in _lines(piece, names, binary)]
+    frame = dataset.last(number, names, window=window) if tail else dataset.read(rows=(0, number), columns=names, window=window)
+    lines = list(_lines(frame, as_base64 if as_json else as_letters))
     if as_json:
         described = [{"name": name, "kind": str(schema.column(name).kind), "unit": schema.column(name).unit or None} for name in names]
         told = {"dataset": address_of(dataset.storage_class, dataset.key), "version": dataset.version, "columns": described}
@@ -70,17 +68,19 @@ def head(
     table(headings, [[*map(shown, line)] for line in lines])
 
 
-def _schema(dataset: "DatasetView", window: str | None, windows: tuple[str, ...]) -> "Schema":
-    """The schema to read with; of several series, each with its own, one must have been chosen."""
+def _series(dataset: "DatasetView", window: str | None) -> str | None:
+    """The window to read, None for all; of several series, each with its own schema, one must have been chosen."""
     if window is not None:
-        return dataset.schema_of(window)
+        return window
     try:
-        return dataset.schema
+        _ = dataset.schema
     except NotFound:
+        windows = dataset.windows()
         if len(windows) == 1:
-            return dataset.schema_of(windows[0])
+            return windows[0]
         what = f"this dataset keeps several series; choose one of {', '.join(windows) or 'none yet'}"
         raise InvalidInput(Problem("--window", what)) from None
+    return None
 
 
 def _names(schema: "Schema", columns: str | None) -> list[str]:
@@ -101,32 +101,7 @@ def _unknown(schema: "Schema", name: str) -> tuple[Problem, ...]:
     return ()
 
 
-def _pieces(
-    store: "Store", dataset: "DatasetView", windows: Iterable[str], schema: "Schema", names: list[str], number: int, *, tail: bool
-) -> "list[Rows]":
-    """The first or last rows, window by window, decoding only the chunks that hold them."""
-    from arraystore.datasets.parts import load_parts
-    from arraystore.segments.reader import Selection, read
-
-    log = log_of(store, dataset)
-    state = log.at(dataset.version)
-    pieces: list[Rows] = []
-    for window in reversed(list(windows)) if tail else windows:
-        if number == 0:
-            break
-        manifest = dataset.manifest(window)
-        wanted = (max(manifest.rows - number, 0), manifest.rows) if tail else (0, min(number, manifest.rows))
-        name = manifest.location.rpartition("/")[2]
-        with log.explained(state.version, (name,)):
-            parts = load_parts(log, state, state.window(name))
-            pieces.append(read(log.storage, parts, schema, Selection(rows=wanted), columns=names))
-        number -= wanted[1] - wanted[0]
-    return pieces[::-1] if tail else pieces
-
-
-def _lines(rows: "Rows", names: list[str], binary: Callable[[bytes], str]) -> Iterable[tuple[Any, ...]]:
+def _lines(frame: "Frame", binary: Callable[[bytes], str]) -> Iterable[tuple[Any, ...]]:
     """The rows' cells, row by row."""
-    from arraystore.frames.columns import value_of
-
-    cells = [cells_of(rows.schema.column(name), value_of(rows, name), rows.validity(name), binary) for name in names]
+    cells = [cells_of(column, frame[column.name], frame.valid(column.name), binary) for column in frame.schema.columns]
     return zip(*cells, strict=True)
