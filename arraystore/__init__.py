@@ -25,8 +25,10 @@ from arraystore.datasets.ahead import WindowLoader
 from arraystore.datasets.appender import Appender, Committed, SessionAppender
 from arraystore.datasets.appendqueue import Unacknowledged
 from arraystore.datasets.artifacts import Artifact
+from arraystore.datasets.coverage import Coverage, WindowCoverage
 from arraystore.datasets.dataset import Dataset
 from arraystore.datasets.diff import Diff, WindowDiff
+from arraystore.datasets.gaps import Gap
 from arraystore.datasets.many import read_many
 from arraystore.datasets.verify import Finding
 from arraystore.datasets.view import DatasetView
@@ -134,6 +136,7 @@ __all__ = [
     "Conflict",
     "Copied",
     "Corrupt",
+    "Coverage",
     "Covered",
     "Dataset",
     "DatasetView",
@@ -152,6 +155,7 @@ __all__ = [
     "FixTheCall",
     "Follower",
     "Frame",
+    "Gap",
     "Hdf5Rows",
     "Head",
     "Heads",
@@ -211,6 +215,7 @@ __all__ = [
     "VersionExpired",
     "Window",
     "WindowClosed",
+    "WindowCoverage",
     "WindowDiff",
     "WindowFrame",
     "WindowLength",

@@ -14,6 +14,7 @@ from arraystore.datasets.datasetlint import lint_dataset
 from arraystore.datasets.diff import Diff, Side, compare
 from arraystore.datasets.following import Follower
 from arraystore.datasets.lazily import Lazily
+from arraystore.datasets.looking import Looking
 from arraystore.datasets.reads import Reads
 from arraystore.datasets.rowsview import RowsView
 from arraystore.datasets.verify import Finding, verify_dataset
@@ -27,7 +28,7 @@ from layouts.naming import format_key
 from layouts.times import parse_time
 
 
-class DatasetView(RowsView, Lazily, Reads):
+class DatasetView(RowsView, Lazily, Looking, Reads):
     """A dataset as seen by one role at one version, which it stays at. Read-only.
 
     Opened through a surface or by `at`, never by itself. Safe to share between threads.
