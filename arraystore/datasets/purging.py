@@ -87,7 +87,7 @@ class Purger:
             self._refuse_another(now)
             self._scan(now.version)
             said[:] = self._told(now, now.version + 1)
-            there = [window for window in self._windows if now.window(window).segments or window not in tombstones(now)]
+            there = [window for window in self._windows if self._is_to_be_said(now, window)]
             number[:] = [now.version + 1] if there else []
             return self._draft(now, there) if there else None
 
@@ -140,6 +140,14 @@ class Purger:
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
+    def _is_to_be_said(self, now: State, window: str) -> bool:
+        """Whether a window was never purged, has rows, or had some since it was purged last, which older versions still read."""
+        stone = tombstones(now).get(window)
+        if stone is None or now.window(window).segments:
+            return True
+        later = (segment_base_version(name) >= stone.version for name in self._segment_names(window))
+        return any(later) or any(version > stone.version for version in self._headers[window])
+
     def _scan(self, until: int) -> None:
         """Note the commits up to a version, from where the last scan ended, that held rows of the windows."""
         for version in sorted(self._log.versions()):
@@ -166,9 +174,11 @@ class Purger:
 
     def _segments(self, window: str, below: int) -> list[str]:
         """Paths of all segments in a window's folder that were planned before it was purged, whatever names them."""
-        folder = f"{self._log.prefix}/{window}"
-        names = self._log.storage.list(folder).prefixes
-        return [f"{folder}/{name}" for name in names if is_segment_name(name) and segment_base_version(name) < below]
+        names = self._segment_names(window)
+        return [f"{self._log.prefix}/{window}/{name}" for name in names if segment_base_version(name) < below]
+
+    def _segment_names(self, window: str) -> list[str]:
+        return [name for name in self._log.storage.list(f"{self._log.prefix}/{window}").prefixes if is_segment_name(name)]
 
     # --- removal -----------------------------------------------------------------------------------------------------
 

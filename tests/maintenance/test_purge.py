@@ -282,3 +282,21 @@ def test_a_purge_that_is_cut_anywhere_goes_on_and_an_acknowledged_one_is_whole(m
                 read(maintained(on(up)).at(6), 0)
             assert not maintained(on(up)).verify()
     assert number > 20
+
+
+@pytest.mark.parametrize("count", [3, LARGE], ids=["tail", "segment"])
+def test_rows_that_came_between_two_purges_go_though_they_were_withdrawn(opened: Opened, count: int) -> None:
+    dataset = opened("data-quality").canonical.create(KEY, schema())
+    dataset.append(rows(count, 0, SECRET, LABEL))
+    maintained(opened).purge("2024-08-08", reason="licence ended")
+    dataset.append(rows(count, 0, SECRET, LABEL), reopen=True)
+    dataset.withdraw("2024-08-08", reason="bad")
+    done = maintained(opened).purge("2024-08-08", reason="again")
+    assert (done.version, done.windows[0].rows, done.windows[0].segments) == (6, 0, int(count == LARGE))
+    with pytest.raises(Purged, match="again"):
+        read(dataset.at(4), 0)
+    storage = dataset._log.storage
+    assert isinstance(storage, MemoryStorage)
+    assert not [key for key, data in everything(storage).items() if LABEL.encode() in data]
+    assert maintained(opened).verify(deep=True) == []
+    assert maintained(opened).purge("2024-08-08", reason="once more").version is None

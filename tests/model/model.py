@@ -1,6 +1,6 @@
 """What a dataset ought to be: rows in tuples, windows in a dictionary, versions in a list, and no storage at all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -106,6 +106,7 @@ class Model:
         self.versions: list[Version] = [Version()]
         self.tokens: dict[str, tuple[int, int]] = {}
         self.purges: list[Purge] = []
+        self.unsure: set[str] = set()  # windows that hold what a writer left whose medium failed, for all one knows
 
     @property
     def now(self) -> Version:
@@ -179,10 +180,25 @@ class Model:
         window = replace(self.now.windows[name], completeness=completeness, version=self.number + 1)
         return replace(self.now, windows={**self.now.windows, name: window})
 
+    def to_purge(self, names: Iterable[str], readable: Callable[[int], bool]) -> tuple[list[str], list[str]]:
+        """Windows that a purge must take rows of: never purged, or with rows now or in a readable version since. And those it may.
+
+        That is, whose rows a version had that may be gone by now.
+        """
+        must, may = [], []
+        for name in names:
+            last = max((purge.version for purge in self.purges if purge.window == name), default=0)
+            since = [number for number in range(last + 1, self.number + 1) if name in self.versions[number].windows]
+            held = [number for number in since if self.versions[number].windows[name].rows]
+            if name not in self.now.purged or self.number in held or any(map(readable, held)):
+                must.append(name)
+            elif held or name in self.unsure:
+                may.append(name)
+        return must, may
+
     def purge(self, names: Iterable[str]) -> Outcome:
-        """Rows of windows go from every version; 0 where a version says so already."""
-        windows = {name: self.now.windows.get(name, Window()) for name in names}
-        going = [name for name, window in windows.items() if window.rows or name not in self.now.purged]
+        """Rows of windows go from every version; 0 where there is none to go."""
+        going = list(names)
         if not going:
             return 0
         left = {name: Window(withdrawn="purged: to see", version=self.number + 1) for name in going}

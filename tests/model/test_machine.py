@@ -26,6 +26,7 @@ from tests.model.model import DAY, START, Interval, Model, Outcome, Purge, Refus
 
 LONG = {"long": "n" * 45_000}
 YEAR = 365 * DAY
+WINDOWS = frozenset(day_of(START + number * DAY) for number in range(3))
 
 moments = st.one_of(
     st.integers(0, 3 * DAY - 1),
@@ -212,12 +213,21 @@ class DatasetMachine(RuleBasedStateMachine):
     def purge(self, actor: str, data: st.DataObject) -> None:
         known = sorted(self.model.now.windows.keys() | self.model.now.purged)
         names = data.draw(st.lists(st.sampled_from(known), min_size=1, max_size=2, unique=True))
-        outcome, before = self.model.purge(names), self.model.number
-        answer = self.perform(actor, "purge", names, outcome=outcome)
+        must, may = self.model.to_purge(names, lambda number: number > self.expired or number in self.tagged)
+        before = self.model.number
+        answer = self.actors[actor].do("purge", names)
+        going = must
+        if self.there() > before:
+            view = self.reader.derived[KEY].at(before + 1)
+            going = [name for name in names if name in view.windows() and view.manifest(name).version == before + 1]
+            assert set(must) <= set(going) <= {*must, *may}
+        self.compare(actor, "purge", answer, self.model.purge(going))
         if self.model.number > before:
-            self.model.purges += [Purge(window=name, version=self.model.number, done=False) for name in names]
-        for purge in self.model.purges:
-            purge.done |= purge.window in names and not answer.error
+            self.model.purges += [Purge(window=name, version=self.model.number, done=False) for name in going]
+        if not answer.error:
+            self.model.unsure -= set(names)
+            for purge in self.model.purges:
+                purge.done |= purge.window in names
 
     @rule(actor=who, sure=st.sampled_from([True, False, False, False]))
     def seal(self, actor: str, sure: bool) -> None:
@@ -268,6 +278,7 @@ class DatasetMachine(RuleBasedStateMachine):
         answer = self.actors[actor].do(order, *values, **options)
         if actor == "failing" and self.medium.failed:
             self.medium.heal()
+            self.model.unsure |= WINDOWS
             self.lives.pop("failing", None)
         else:
             assert answer.error == "", answer
@@ -468,7 +479,11 @@ class DatasetMachine(RuleBasedStateMachine):
         answer = self.actors[actor].do(order, *values, **options)
         if order in ("create", "delete") and not answer.error:
             self.lives = {actor: self.model.now.life + 1} if order == "create" else {}
-        token = options.get("token")
+        self.compare(actor, order, answer, outcome, options.get("token"))
+        return answer
+
+    def compare(self, actor: str, order: str, answer: Answer, outcome: Outcome, token: tuple[str, int] | None = None) -> None:
+        """What became of it is what ought to have."""
         if actor == "failing" and self.medium.failed:
             self.after_a_fault(order, answer, outcome, token)
         elif isinstance(outcome, Refused):
@@ -478,11 +493,11 @@ class DatasetMachine(RuleBasedStateMachine):
         else:
             assert (answer.error, answer.version, answer.repeated) == ("", self.model.number + 1, False)
             self.model.push(outcome, token)
-        return answer
 
     def after_a_fault(self, order: str, answer: Answer, outcome: Outcome, token: tuple[str, int] | None) -> None:
         """The medium failed: what wasn't acknowledged is there whole, where that was said to be unsure, or it isn't at all."""
         self.medium.heal()
+        self.model.unsure |= WINDOWS
         if not answer.error:
             assert not isinstance(outcome, Refused)
             if isinstance(outcome, Version):
