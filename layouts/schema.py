@@ -127,6 +127,12 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
         wanted = frozenset(names)
         return msgspec.structs.replace(self, columns=tuple(column for column in self.columns if column.name in wanted))
 
+    def with_columns(self, *columns: Column) -> "Schema":
+        """The same schema with more columns at its end; one of a name that is there takes that one's place."""
+        given = {column.name: column for column in columns}
+        kept = tuple(given.pop(column.name, column) for column in self.columns)
+        return msgspec.structs.replace(self, columns=(*kept, *given.values()))
+
     @property
     def row_dimension(self) -> str:
         """Name of the dimension that counts rows: the axis column's."""

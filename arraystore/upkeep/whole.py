@@ -31,9 +31,9 @@ from arraystore.versions.log import Log
 from layouts.classes import Action, Role, StorageClass, may
 
 
-def patterns_of(given: Iterable[str]) -> tuple[str, ...]:
+def patterns_of(given: str | Iterable[str]) -> tuple[str, ...]:
     """Patterns of addresses, as `matches` takes them."""
-    return tuple(pattern.rstrip("/") for pattern in arguments.texts(given, "patterns"))
+    return tuple(pattern.rstrip("/") for pattern in ((given,) if isinstance(given, str) else arguments.texts(given, "patterns")))
 
 
 class Upkeep(ABC):
@@ -51,7 +51,7 @@ class Upkeep(ABC):
     def copy(
         self,
         url: str | os.PathLike[str],
-        patterns: Iterable[str] = (),
+        patterns: str | Iterable[str] = (),
         *,
         trial: bool = False,
         tell: Callable[[Shipped], None] | None = None,
@@ -85,7 +85,7 @@ class Upkeep(ABC):
     def repair(
         self,
         source: str | os.PathLike[str] | None = None,
-        patterns: Iterable[str] = (),
+        patterns: str | Iterable[str] = (),
         *,
         trial: bool = False,
         expect: KnownHeads | None = None,
@@ -141,7 +141,7 @@ class Upkeep(ABC):
         """What each class that this role may read holds and how it is, at a cost of what changed; `deep` looks for garbage, too."""
         return [class_status(self.surface(each), self.role.value, deep=deep) for each in self._readable()]
 
-    def heads(self, patterns: Iterable[str] = ()) -> Heads:
+    def heads(self, patterns: str | Iterable[str] = ()) -> Heads:
         """The newest version of every dataset that this role may read, deleted ones', too: keep it elsewhere, for `audit(expect=…)`."""
         wanted = patterns_of(patterns)
         found = [head_of(log) for log in self._logs() if matches(f"{log.storage_class}/{log.prefix}", wanted)]
@@ -149,7 +149,7 @@ class Upkeep(ABC):
 
     def audit(
         self,
-        patterns: Iterable[str] = (),
+        patterns: str | Iterable[str] = (),
         *,
         expect: Iterable[Heads | Head] = (),
         copies: Iterable[str | os.PathLike[str]] = (),
@@ -226,7 +226,7 @@ class Upkeep(ABC):
 
     def verify(
         self,
-        patterns: Iterable[str] = (),
+        patterns: str | Iterable[str] = (),
         *,
         deep: bool = False,
         rate: float | None = None,
@@ -250,7 +250,7 @@ class Upkeep(ABC):
         """
         return self.verifier(patterns, deep=deep, rate=rate, progress=progress, tell=tell).run()
 
-    def verifier(self, patterns: Iterable[str] = (), *, deep: bool = False, **options: Any) -> Verifier:
+    def verifier(self, patterns: str | Iterable[str] = (), *, deep: bool = False, **options: Any) -> Verifier:
         """The same, about to run."""
         wanted = patterns_of(patterns)
         named = {pattern.partition("/")[0] for pattern in wanted}
