@@ -8,7 +8,8 @@ import click
 
 from arraystore.cli.command import command, no_match, with_store
 from arraystore.cli.exits import FINDINGS
-from arraystore.cli.output import counted, left, print_json, size, table
+from arraystore.cli.output import counted, left, print_json, table
+from arraystore.cli.progress import Step, progress
 
 if TYPE_CHECKING:
     from arraystore.store import Store
@@ -30,9 +31,9 @@ MEGABYTE = 1_000_000
 @click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
 @click.option("--deep", is_flag=True, help="Read and decode every byte, not only the log, the indexes and the sizes.")
 @click.option("--rate", metavar="MB/s", type=click.FloatRange(min=0, min_open=True), help="Read no more megabytes a second than this.")
-@click.option("--progress", metavar="FILE", help="Keep in this file how far it has come; what was interrupted goes on from there.")
+@click.option("--progress", "progress_file", metavar="FILE", help="Keep here how far it has come; what was interrupted goes on.")
 @with_store
-def verify(store: "Store", *, patterns: tuple[str, ...], deep: bool, rate: float | None, progress: str | None, as_json: bool) -> None:
+def verify(store: "Store", *, patterns: tuple[str, ...], deep: bool, rate: float | None, progress_file: str | None, as_json: bool) -> None:
     """Check that data are what was written.
 
     Ends with exit code 1 if anything is wrong.
@@ -43,10 +44,11 @@ def verify(store: "Store", *, patterns: tuple[str, ...], deep: bool, rate: float
 
     bytes_per_second = None if rate is None else rate * MEGABYTE
     try:
-        done = store.verify(patterns, deep=deep, rate=bytes_per_second, progress=progress, tell=progress_line(_told))
+        with progress(_step) as tell:
+            done = store.verify(patterns, deep=deep, rate=bytes_per_second, progress=progress_file, tell=tell)
     except (KeyboardInterrupt, ArrayStoreError):
-        if progress is not None:
-            click.echo(f"interrupted; the same command goes on from what {progress} tells", err=True)
+        if progress_file is not None:
+            click.echo(f"interrupted; the same command goes on from what {progress_file} tells", err=True)
         raise
     if patterns and not done.covered and not done.findings:
         raise no_match(store, patterns)
@@ -75,10 +77,10 @@ def _show(done: "Verification", findings: list[dict[str, Any]], *, deep: bool) -
     click.echo(f"{datasets} checked{' to the last byte' if deep else ''}: {counted(len(findings), 'finding')}")
 
 
-def _told(now: "Verification") -> str:
+def _step(now: "Verification") -> Step:
     done = sum(covered.done for covered in now.covered)
     at = "" if not now.covered or now.covered[-1].done else f", at {now.covered[-1].dataset}"
-    return f"{counted(done, 'dataset')} checked, {size(now.bytes_read)} read, {counted(len(now.findings), 'finding')}{at}"
+    return Step(done=now.bytes_read, unit="bytes", note=f"{counted(done, 'dataset')}, {counted(len(now.findings), 'finding')}{at}")
 
 
 def progress_line[T](told: Callable[[T], str]) -> Callable[[T], None] | None:

@@ -1,13 +1,13 @@
 """`copy`: another place to read from, and to repair from."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from arraystore.cli.checking import progress_line
 from arraystore.cli.command import command, no_match, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import count, counted, left, print_json, right, size, table
+from arraystore.cli.progress import Step, progress
 
 if TYPE_CHECKING:
     from arraystore.store import Store
@@ -38,7 +38,8 @@ def copy(store: "Store", *, patterns: tuple[str, ...], target: str, dry_run: boo
 
     A PATTERN names datasets as for ls; without one all are copied, and tags and lineage.
     """
-    done = store.copy(target, patterns, trial=dry_run, tell=progress_line(_told))
+    with progress(_step) as tell:
+        done = store.copy(target, patterns, trial=dry_run, tell=tell)
     if patterns and not done.datasets and not done.problems:
         raise no_match(store, patterns)
     if as_json:
@@ -68,5 +69,5 @@ def _cells(shipped: "Shipped") -> list[str]:
     ]
 
 
-def _told(now: "Shipped") -> Any:
-    return f"{now.dataset}: version {now.version}, {size(now.bytes)}"
+def _step(now: "Shipped") -> Step:
+    return Step(done=now.bytes, unit="bytes", note=f"{now.dataset} version {now.version}")

@@ -1,5 +1,8 @@
 """`ingest`: vendors' files into a dataset."""
 
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +10,7 @@ import click
 
 from arraystore.cli.command import command, opener_for, root_option, tell_dry_run
 from arraystore.cli.output import count, counted, left, print_json, right, table
+from arraystore.cli.progress import Step, progress, say
 from arraystore.errors import InvalidInput, Problem
 from layouts.classes import Action, Role, parse_storage_class, who_may
 
@@ -89,13 +93,41 @@ def ingest(
     store = open_store(root, role=role or _writer_of(into or loaded.into), opener=opener_for(dry_run=dry_run))
     parameters = _parse_settings(settings)
 
-    def progress(report: "FileReport") -> None:
-        if not as_json and len(files) > 1:
-            click.echo(f"{report.file}: {STATES[report.state]}, {counted(report.rows, 'row')}", err=True)
+    done = _Done(files=len(files))
 
-    report = load(store, files, mapping=mapping, into=into, parameters=parameters, progress=progress, **options)
+    def told(report: "FileReport") -> None:
+        done.files_done += 1
+        if not as_json and len(files) > 1:
+            say(f"{report.file}: {STATES[report.state]}, {counted(report.rows, 'row')}")
+
+    with progress(_Done.step) as show:
+        report = load(store, files, mapping=mapping, into=into, parameters=parameters, progress=told, tell=done.teller(show), **options)
     _print(report, dry_run=dry_run, as_json=as_json)
     tell_dry_run(dry_run=dry_run, as_json=as_json)
+
+
+@dataclass(slots=True)
+class _Done:
+    """Rows that were read and files that are done, so far."""
+
+    files: int
+    rows: int = 0
+    files_done: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def teller(self, show: Callable[["_Done"], None]) -> Callable[[int], None]:
+        """What counts rows, in whatever thread they are read."""
+
+        def add(rows: int) -> None:
+            with self._lock:
+                self.rows += rows
+                show(self)
+
+        return add
+
+    def step(self) -> Step:
+        """The same, to be shown."""
+        return Step(done=self.rows, unit="rows", note=f"{self.files_done} of {counted(self.files, 'file')}")
 
 
 def _writer_of(into: str) -> str:

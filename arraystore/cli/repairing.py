@@ -1,13 +1,14 @@
 """`repair`: what is damaged or missing, put back from a copy."""
 
+from itertools import count as count_from
 from typing import TYPE_CHECKING
 
 import click
 
-from arraystore.cli.checking import progress_line
 from arraystore.cli.command import command, no_match, split_address, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import counted, left, print_json, table
+from arraystore.cli.progress import Step, progress
 from arraystore.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
@@ -43,7 +44,13 @@ def repair(
     Reads all that kept versions name, takes what isn't what was written from the copy, and proves it by digest, before and after. Only
     damaged objects are replaced. Ends with exit code 1 if something couldn't be put back.
     """
-    done = store.repair(source, patterns, trial=dry_run, expect=_heads(expected), tell=progress_line(_told))
+    seen = count_from(1)
+
+    def step(now: "Mended") -> Step:
+        return Step(done=next(seen), unit="datasets", note=f"{now.dataset}: {counted(len(now.restored), 'object')} put back")
+
+    with progress(step) as tell:
+        done = store.repair(source, patterns, trial=dry_run, expect=_heads(expected), tell=tell)
     if patterns and not done.checked:
         raise no_match(store, patterns)
     if as_json:
@@ -79,7 +86,3 @@ def _heads(expected: tuple[str, ...]) -> dict[str, dict[int, str]]:
         storage_class, key = split_address(address)
         heads.setdefault(f"{storage_class}/{key}", {})[int(version)] = digest
     return heads
-
-
-def _told(now: "Mended") -> str:
-    return f"{now.dataset}: {counted(len(now.restored), 'object')} put back"

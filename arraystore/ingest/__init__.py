@@ -60,6 +60,7 @@ def ingest(
     reopen: bool = False,
     keep_originals: bool = False,
     progress: "Callable[[FileReport], None] | None" = None,
+    tell: "Callable[[int], None] | None" = None,
 ) -> "IngestReport":
     """Load files into datasets, each in one commit, all of its rows or none; durable when this returns.
 
@@ -92,6 +93,8 @@ def ingest(
         Keep each file as it is beside its rows, as an artifact `originals/<name>`.
     progress
         Called with the report of each file as it is done, from this thread.
+    tell
+        Called with the number of rows of each batch as it is read, from the workers' threads.
 
     Raises
     ------
@@ -102,17 +105,6 @@ def ingest(
     """
     from arraystore.ingest.loading import load
 
-    return load(
-        store,
-        files,
-        mapping=mapping,
-        into=into,
-        parameters=parameters,
-        resume=resume,
-        workers=workers,
-        dry_run=dry_run,
-        completeness=completeness,
-        reopen=reopen,
-        keep_originals=keep_originals,
-        progress=progress,
-    )
+    options: dict[str, Any] = {"resume": resume, "workers": workers, "dry_run": dry_run, "completeness": completeness, "reopen": reopen}
+    options |= {"keep_originals": keep_originals, "progress": progress, "tell": tell}
+    return load(store, files, mapping=mapping, into=into, parameters=parameters, **options)

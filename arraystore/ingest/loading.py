@@ -16,7 +16,7 @@ from arraystore.frames.rows import Rows
 from arraystore.ingest.divide import Destination, Progress
 from arraystore.ingest.mapping import Mapping, load_mapping
 from arraystore.ingest.names import names_of
-from arraystore.ingest.portions import Portions, SeveralError, beginning, in_turn, only
+from arraystore.ingest.portions import Portions, SeveralError, beginning, in_turn, only, told
 from arraystore.ingest.reading import Part, members, read_rows
 from arraystore.ingest.reports import FileReport, IngestReport, failure_of
 from arraystore.ingest.rules import with_parameters
@@ -48,6 +48,7 @@ def load(
     reopen: bool = False,
     keep_originals: bool = False,
     progress: Callable[[FileReport], None] | None = None,
+    tell: Callable[[int], None] | None = None,
 ) -> IngestReport:
     """Load files into datasets: what `arraystore.ingest` does."""
     if type(workers) is not int or workers < 1:
@@ -63,7 +64,7 @@ def load(
     target = Target(store=store, mapping=loaded, name=name, into=into, resume=resume, dry_run=dry_run, options=options)
     if not target.into:
         raise InvalidInput(Problem("into", "the mapping doesn't say where to: name the dataset, such as canonical/venue/quotes/BTCUSDT"))
-    return _Run(target=target, keep_originals=keep_originals, alone=workers == 1 or len(paths) == 1).all(
+    return _Run(target=target, keep_originals=keep_originals, alone=workers == 1 or len(paths) == 1, tell=tell).all(
         paths, workers, progress or (lambda _: None)
     )
 
@@ -106,6 +107,7 @@ class _Run:
     target: Target
     keep_originals: bool
     alone: bool
+    tell: Callable[[int], None] | None
 
     def all(self, paths: list[Path], workers: int, progress: Callable[[FileReport], None]) -> IngestReport:
         """Every file; after errors the others still come in, unless nearly all fail."""
@@ -192,7 +194,8 @@ class _Run:
 
     def _rows(self, job: _Job, progress: Progress) -> Portions:
         threads = self.alone and job.before.st_size >= THREADED_BYTES
-        return _unchanged(read_rows(job.parts, self.target.mapping, progress, threads=threads), job)
+        portions = _unchanged(read_rows(job.parts, self.target.mapping, progress, threads=threads), job)
+        return portions if self.tell is None else told(portions, self.tell)
 
     def _known_at_once(self, job: _Job) -> FileReport | None:
         """The report of a file that was ingested, where that can be told without reading it."""

@@ -1,7 +1,7 @@
 """Rows on their way, each batch with where it goes: one destination or several, and whose turn it is."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from arraystore.frames.rows import Rows
 from arraystore.ingest.divide import Destination
@@ -28,6 +28,13 @@ def beginning(portions: Portions) -> list[tuple[Destination, Rows]]:
         if size >= BEGINNING_BYTES:
             break
     return held
+
+
+def told(portions: Portions, tell: Callable[[int], None]) -> Portions:
+    """The same, telling how many rows come with each."""
+    for destination, rows in portions:
+        tell(rows.count)
+        yield destination, rows
 
 
 def only(destination: Destination, portions: Iterable[tuple[Destination, Rows]]) -> Iterator[Rows]:
