@@ -1,20 +1,16 @@
 """Looking at a dataset without reading it: as a lazy xarray Dataset, or as a Dask data frame."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from arraystore import arguments
 from arraystore.arguments import TimeLike
 from arraystore.datasets.extent import Extent, extent_of
-from arraystore.place import Place
-from arraystore.versions.log import Log
-from arraystore.versions.state import State
+from arraystore.datasets.rowsview import RowsView
 from layouts.classes import Action
-from layouts.naming import escape
-from layouts.schema import Schema
 
 
-class Lazily:
+class Lazily(RowsView):
     """What a view offers to libraries that decide themselves what to read, and when."""
 
     def to_xarray(
@@ -91,25 +87,12 @@ class Lazily:
         return dataframe_of(self, start, end, columns, clock=clock, window=window, rows=rows)  # type: ignore[arg-type] # it is a view
 
     def extent(
-        self: "_View", start: TimeLike | None = None, end: TimeLike | None = None, *, clock: str | None = None, window: str | None = None
+        self, start: TimeLike | None = None, end: TimeLike | None = None, *, clock: str | None = None, window: str | None = None
     ) -> Extent:
         """The rows of a range by their numbers; for the modules of this package."""
         self._place.require(Action.READ)
         span = arguments.bounds(start, end)
         state, schema = self._state, self.schema_of(window) if window is not None else self.schema
         clock = arguments.clock(schema, clock)
-        name = window if window is None or state.schema is not None else escape(window)
+        name = None if window is None else self._on_disk(window)
         return extent_of(self._place.storage, self._log, state, schema, start=span[0], stop=span[1], clock=clock, window=name)
-
-
-class _View(Protocol):
-    """What these need of a view."""
-
-    _place: Place
-    _log: Log
-    _state: State
-
-    @property
-    def schema(self) -> Schema: ...
-
-    def schema_of(self, window: str) -> Schema: ...

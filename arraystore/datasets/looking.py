@@ -1,7 +1,7 @@
 """What a dataset is like, without its rows in one's hands: for which times it has any, and where there are none."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -9,13 +9,11 @@ from arraystore import arguments
 from arraystore.arguments import TimeLike
 from arraystore.datasets.coverage import Coverage, Span, series_of, windows_of
 from arraystore.datasets.gaps import Gap, GapFinder, gaps_of
+from arraystore.datasets.reads import Reads
 from arraystore.errors import InvalidInput
-from arraystore.frames.frame import Frame
-from arraystore.place import Place
 from arraystore.versions.commit import Interval
 from arraystore.versions.state import State, union
 from layouts.classes import Action
-from layouts.schema import Schema
 from layouts.times import parse_duration
 from layouts.windows import WindowLength
 
@@ -23,41 +21,10 @@ SCAN_BYTES = 64 << 20
 STEPS = tuple(length.value for length in WindowLength if length is not WindowLength.WHOLE)
 
 
-class _View(Protocol):
-    """What these need of a dataset at one version."""
-
-    _place: Place
-    _state: State
-
-    @property
-    def key(self) -> tuple[str, ...]: ...
-
-    @property
-    def storage_class(self) -> str: ...
-
-    @property
-    def version(self) -> int: ...
-
-    @property
-    def schema(self) -> Schema: ...
-
-    def schema_of(self, window: str) -> Schema: ...
-
-    def scan(self, start: TimeLike | None, end: TimeLike | None, columns: Iterable[str] | None, **options: Any) -> Iterator[Frame]: ...
-
-    def coverage(self, start: TimeLike | None = None, end: TimeLike | None = None) -> Coverage: ...
-
-    def windows(self, start: TimeLike | None = None, end: TimeLike | None = None) -> tuple[str, ...]: ...
-
-    def _on_disk(self, window: str) -> str: ...
-
-    def _still(self) -> Any: ...
-
-
-class Looking:
+class Looking(Reads):
     """These, for `DatasetView`."""
 
-    def coverage(self: _View, start: TimeLike | None = None, end: TimeLike | None = None, *, per: str | None = None) -> Coverage:
+    def coverage(self, start: TimeLike | None = None, end: TimeLike | None = None, *, per: str | None = None) -> Coverage:
         """For which times there are rows, and how complete they are: every window, and what lies between windows.
 
         Reads no rows, but where windows are longer than `per`.
@@ -108,7 +75,7 @@ class Looking:
         return Coverage(storage_class=view.storage_class, key=view.key, version=view.version, windows=tuple(steps), absent=absent)
 
     def gaps(
-        self: _View,
+        self,
         longer_than: Any,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
@@ -156,6 +123,9 @@ class Looking:
             return gaps_of(found, (), ())
         known = view.coverage(found[0][0], found[-1][1])
         return gaps_of(found, union(interval for each in known.windows for interval in each.covered), known.absent)
+
+    def _still(self) -> "Looking":
+        return Looking(self._place, self._log, self._state)
 
 
 def _step(per: str | None) -> WindowLength | None:

@@ -1,69 +1,30 @@
 """Ways to read a dataset that aren't one range of rows: the rows in force at many times, and window after window."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 from arraystore import arguments
 from arraystore.arguments import TimeLike
 from arraystore.datasets.ahead import WindowLoader
 from arraystore.datasets.asof import DurationLike, Lookup, parse_asked
+from arraystore.datasets.rowsview import RowsView
 from arraystore.errors import InvalidInput
 from arraystore.frames.asof import AsOf
-from arraystore.frames.frame import Frame
 from arraystore.frames.windowframe import WindowFrame
-from arraystore.place import Place
-from arraystore.versions.commit import Pin
-from arraystore.versions.log import Log
-from arraystore.versions.manifest import Manifest
 from arraystore.versions.state import State
 from layouts.classes import Action
-from layouts.schema import Schema
 from layouts.windows import parse_window
 
 
-class _View(Protocol):
-    """What these need of a dataset at one version."""
-
-    _place: Place
-    _log: Log
-    _state: State
-
-    @property
-    def schema(self) -> Schema: ...
-
-    def schema_of(self, window: str) -> Schema: ...
-
-    def pin(self, *, columns: Iterable[str] = (), window: str | None = None) -> Pin: ...
-
-    def read(
-        self,
-        start: TimeLike | None,
-        end: TimeLike | None,
-        columns: Iterable[str] | None,
-        *,
-        window: str,
-        instruments: Iterable[str] | str | None,
-        threads: int | None,
-    ) -> Frame: ...
-
-    def manifest(self, window: str) -> Manifest: ...
-
-    def _on_disk(self, window: str) -> str: ...
-
-    def _told(self, names: Iterable[str]) -> tuple[str, ...]: ...
-
-    def _still(self) -> "_View": ...
-
-
-class Reads:
+class Reads(RowsView):
     """These, for `DatasetView`."""
 
     @overload
-    def windows(self: _View, start: TimeLike | None = None, end: TimeLike | None = None) -> tuple[str, ...]: ...
+    def windows(self, start: TimeLike | None = None, end: TimeLike | None = None) -> tuple[str, ...]: ...
 
     @overload
     def windows(
-        self: _View,
+        self,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         *,
@@ -74,7 +35,7 @@ class Reads:
     ) -> WindowLoader: ...
 
     def windows(
-        self: _View,
+        self,
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         *,
@@ -130,7 +91,7 @@ class Reads:
         return WindowLoader(read, view._told(names), ahead)  # noqa: SLF001
 
     def as_of(
-        self: _View,
+        self,
         times: Any,
         columns: Iterable[str] | None = None,
         *,

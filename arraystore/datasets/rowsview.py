@@ -13,6 +13,7 @@ from arraystore.frames.frame import Frame
 from arraystore.place import Place
 from arraystore.versions.commit import Pin
 from arraystore.versions.log import Log
+from arraystore.versions.manifest import Manifest, manifest_of
 from arraystore.versions.state import State, WindowState
 from layouts.classes import Action
 from layouts.naming import escape, unescape
@@ -82,6 +83,12 @@ class RowsView:
         if self._state.schema is not None or not segments:
             return self.schema
         return self._state.schemas[segments[-1].schema]
+
+    def manifest(self, window: str) -> Manifest:
+        """The Dataset Manifest of a window."""
+        self._place.require(Action.READ)
+        found = self._window(window)
+        return manifest_of(self._place, found, *self._told((found.window,)))
 
     def _still(self) -> "RowsView":
         """This version and no other, though another thread may move this handle on meanwhile."""

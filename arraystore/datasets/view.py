@@ -15,12 +15,10 @@ from arraystore.datasets.diff import Diff, Side, compare
 from arraystore.datasets.following import Follower
 from arraystore.datasets.lazily import Lazily
 from arraystore.datasets.looking import Looking
-from arraystore.datasets.reads import Reads
-from arraystore.datasets.rowsview import RowsView
 from arraystore.datasets.verify import Finding, verify_dataset
 from arraystore.errors import InvalidInput, NotFound, VersionExpired
 from arraystore.versions.commit import COMPACT, Pin
-from arraystore.versions.manifest import Manifest, Version, manifest_of, version_of
+from arraystore.versions.manifest import Manifest, Version, version_of
 from arraystore.versions.state import State
 from layouts.classes import Action
 from layouts.deviations import Deviation
@@ -28,7 +26,7 @@ from layouts.naming import format_key
 from layouts.times import parse_time
 
 
-class DatasetView(RowsView, Lazily, Looking, Reads):
+class DatasetView(Lazily, Looking):
     """A dataset as seen by one role at one version, which it stays at. Read-only.
 
     Opened through a surface or by `at`, never by itself. Safe to share between threads.
@@ -80,12 +78,6 @@ class DatasetView(RowsView, Lazily, Looking, Reads):
         """Every version up to this handle's that is kept, oldest first."""
         self._place.require(Action.READ)
         return [version_of(commit, digest, self._told) for commit, digest in self._log.commits(self._state)]
-
-    def manifest(self, window: str) -> Manifest:
-        """The Dataset Manifest of a window."""
-        self._place.require(Action.READ)
-        found = self._window(window)
-        return manifest_of(self._place, found, *self._told((found.window,)))
 
     def rows_version(self, window: str) -> int:
         """The last version that changed which rows a window has: compaction changes how they lie, and doesn't count."""
