@@ -8,6 +8,7 @@ from arraystore.versions.records import CommitRecords
 from layouts.naming import parse_version_name
 
 HINT_LIMIT = 1 << 62
+HINT_EVERY = 16
 FOLD_AHEAD = 64
 
 
@@ -75,10 +76,7 @@ class HeadSearch(CommitRecords):
         return low
 
     def _start(self) -> int:
-        hint = 0
-        with suppress(NotFound, ValueError, Corrupt):
-            hint = fetch_number(self.storage, f"{self.prefix}/_log/latest")
-        bound = self.bound()
+        hint, bound = self._hint(), self.bound()
         if bound < hint < HINT_LIMIT and self._has_object(hint):
             return hint
         if self._has_object(bound + 1):
@@ -94,6 +92,13 @@ class HeadSearch(CommitRecords):
         self._refuse_headless(bound)
         msg = f"{self.storage.url}/{self.prefix}: no dataset is there; `find` and `arraystore ls` tell which there are"
         raise NotFound(msg)
+
+    def _hint(self) -> int:
+        """The version that the hint names, 0 where there is none."""
+        try:
+            return fetch_number(self.storage, f"{self.prefix}/_log/latest")
+        except (NotFound, ValueError, Corrupt):
+            return 0
 
     def _refuse_headless(self, bound: int) -> None:
         """A log that doesn't begin where it must isn't none: a file was lost."""

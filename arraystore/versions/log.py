@@ -26,12 +26,12 @@ from arraystore.versions.commit import Commit
 from arraystore.versions.draft import Draft, as_read
 from arraystore.versions.floors import Floor, Mark, change_floor
 from arraystore.versions.fold import below_floor, fold
+from arraystore.versions.heads import HINT_EVERY
 from arraystore.versions.history import History
 from arraystore.versions.notices import Notices
 from arraystore.versions.record import blanks, encode_record
 from arraystore.versions.state import State
 
-HINT_EVERY = 16
 ATTEMPTS = 1000
 FRESH_SECONDS = 1.0
 """How long ago the floor may have been looked at before a create; safety doesn't depend on it, only how seldom a commit is unknown."""

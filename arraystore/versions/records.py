@@ -64,7 +64,10 @@ class CommitRecords:
         """
         data = self.raw(version, digest=digest, proved=proved)
         pack = self._seen.pack_of(version) if self._seen is not None else None
-        key = self._key(version) if pack is None else f"{pack_key(self.prefix, pack)}: {self._key(version)}"
+        return self._decoded(version, data, self._key(version) if pack is None else f"{pack_key(self.prefix, pack)}: {self._key(version)}")
+
+    def _decoded(self, version: int, data: bytes, key: str) -> tuple[Commit, memoryview, str, int]:
+        """What a version's record holds, which lies at `key`, as `record` tells it."""
         commit, body, found = decode_commit(data, key)
         if commit.version != version or (commit.checkpoint is not None and commit.checkpoint[0] >= version):
             msg = f"{key}: holds the commit of version {commit.version}, checkpoint {commit.checkpoint}: restore it from a replica"

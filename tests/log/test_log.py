@@ -290,3 +290,84 @@ def test_on_a_disk_it_is_the_same(tmp_path: Any) -> None:
     log = born(storage)
     grown(log, 60)
     assert Log(LocalStorage(tmp_path), PREFIX).head().version == 61
+
+
+class Looked(MemoryStorage):
+    """Notes which objects are looked at, there or not."""
+
+    def __init__(self) -> None:
+        super().__init__(uuid.uuid4().hex)
+        self.looks: list[str] = []
+
+    def get_ranges(self, key: str, ranges: Any) -> list[bytes]:
+        self.looks.append(key.rpartition("/")[2])
+        return super().get_ranges(key, ranges)
+
+    def exists(self, key: str) -> bool:
+        self.looks.append(key.rpartition("/")[2])
+        return super().exists(key)
+
+
+def test_a_young_log_is_opened_with_a_look_at_each_commit_and_five_more() -> None:
+    storage = Looked()
+    grown(born(storage), 2)
+    storage.looks.clear()
+    assert Log(storage, PREFIX).head().version == 3
+    assert storage.looks == ["latest", "zarr.json", *(version_name(each) for each in (1, 2, 3, 4, 5)), "floor"]
+
+
+@pytest.mark.parametrize("versions", [1, 2, 15, 31, 32, 33, 34, 60])
+def test_without_a_hint_a_log_of_any_length_is_what_its_writer_saw(storage: MemoryStorage, log: Log, versions: int) -> None:
+    grown(log, versions - 1)
+    storage.delete(f"{PREFIX}/_log/latest")
+    found = Log(storage, PREFIX).head()
+    assert (found.version, found.digest, found.attributes) == (versions, log.head().digest, log.head().attributes)
+    assert list(found.summaries()) == list(log.head().summaries())
+
+
+def test_a_young_log_that_lacks_a_commit_or_its_beginning_is_refused(storage: MemoryStorage, log: Log) -> None:
+    grown(log, 5)
+    for version in range(1, 6):
+        held = storage.get(key(version))
+        storage.delete(key(version))
+        with pytest.raises(Corrupt, match=f"the commit of version {version}|{version_name(version)}"):
+            Log(storage, PREFIX).head()
+        storage.put(key(version), held, durable=True)
+    assert Log(storage, PREFIX).head().version == 6
+
+
+class Meanwhile(MemoryStorage):
+    """The same objects, where something happens once, right after one of them was asked for."""
+
+    def __init__(self, storage: MemoryStorage, after: str, happens: Callable[[], object]) -> None:
+        super().__init__(storage.url.removeprefix("memory://"))
+        self._after = after
+        self._happens: Callable[[], object] | None = happens
+
+    def get_ranges(self, key: str, ranges: Any) -> list[bytes]:
+        try:
+            return super().get_ranges(key, ranges)
+        finally:
+            if key == self._after and (happens := self._happens):
+                self._happens = None
+                happens()
+
+
+def test_two_that_appear_while_a_young_log_is_read_are_seen(storage: MemoryStorage, log: Log) -> None:
+    grown(log, 3)
+    assert Log(Meanwhile(storage, key(5), lambda: grown(log, 2)), PREFIX).head().version == 6
+
+
+@pytest.mark.parametrize("after", ["latest", version_name(1), version_name(3), version_name(9)])
+def test_what_expires_while_a_young_log_is_read_isnt_missed(storage: MemoryStorage, log: Log, after: str) -> None:
+    grown(log, 7)
+
+    def expire() -> None:
+        checkpoint.write_checkpoint(storage, PREFIX, log.at(6))
+        log.publish_floor(6)
+        for version in range(1, 7):
+            storage.delete(key(version))
+        storage.put(key(3), storage.get(key(7)), durable=True)  # nobody's any more
+
+    found = Log(Meanwhile(storage, f"{PREFIX}/_log/{after}", expire), PREFIX).head()
+    assert (found.version, found.attributes) == (8, {"number": 6})
