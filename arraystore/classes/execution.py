@@ -18,7 +18,7 @@ from arraystore.classes.surface import Surface
 from arraystore.datasets.appender import Committed, SessionAppender, Sink
 from arraystore.datasets.appendqueue import Limits
 from arraystore.datasets.dataset import Dataset
-from arraystore.datasets.writer import Request
+from arraystore.datasets.request import Request
 from arraystore.errors import Conflict, InvalidInput, NotFound, StorageError
 from arraystore.frames.frame import Frame
 from arraystore.frames.intake import rows_from

@@ -13,7 +13,7 @@ from arraystore.classes.runs import Run
 from arraystore.classes.runtable import RunRow, RunTable, row_of
 from arraystore.classes.surface import Surface
 from arraystore.datasets.dataset import Dataset
-from arraystore.datasets.writer import Request
+from arraystore.datasets.request import Request
 from arraystore.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from arraystore.versions.draft import Draft, draft_commit
 from arraystore.versions.liveness import Owner, is_silent, last_heartbeat, this_process

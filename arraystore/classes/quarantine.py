@@ -16,7 +16,8 @@ from arraystore.classes.surface import Surface
 from arraystore.datasets.adding import Receipt
 from arraystore.datasets.artifacts import Artifact, ArtifactSource
 from arraystore.datasets.dataset import Dataset
-from arraystore.datasets.writer import Piece, Request, pieces_of
+from arraystore.datasets.request import Request
+from arraystore.datasets.writer import Piece, pieces_of
 from arraystore.errors import Conflict, InvalidInput
 from arraystore.frames.intake import rows_from
 from arraystore.frames.rows import concat

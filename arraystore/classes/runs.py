@@ -15,8 +15,8 @@ from arraystore.arguments import TimeLike
 from arraystore.datasets.adding import Receipt
 from arraystore.datasets.artifacts import ArtifactSource
 from arraystore.datasets.dataset import Dataset
+from arraystore.datasets.request import Request
 from arraystore.datasets.view import DatasetView
-from arraystore.datasets.writer import Request
 from arraystore.errors import Conflict, InvalidInput, NotFound, WindowClosed
 from arraystore.frames.frame import Frame
 from arraystore.frames.intake import rows_from

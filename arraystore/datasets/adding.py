@@ -13,9 +13,10 @@ from arraystore.arguments import IntervalLike
 from arraystore.datasets.appender import Appender, Committed, numbered_sink
 from arraystore.datasets.appendqueue import Limits
 from arraystore.datasets.evolution import in_force
+from arraystore.datasets.request import Request
 from arraystore.datasets.streaming import PIECE_BYTES, write_stream
 from arraystore.datasets.view import DatasetView
-from arraystore.datasets.writer import Request, Writer
+from arraystore.datasets.writer import Writer
 from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, Problem, WindowClosed
 from arraystore.forks import Guard
 from arraystore.frames.intake import rows_from

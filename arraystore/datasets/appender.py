@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from arraystore import arguments
 from arraystore.datasets.appendqueue import AppendQueue, Batch, Limits, Unacknowledged, joined, own
-from arraystore.datasets.writer import Request
+from arraystore.datasets.request import Request
 from arraystore.errors import FixTheCall, InvalidInput, QueueFull, Retry, StorageError
 from arraystore.frames.frame import Frame
 from arraystore.frames.rows import Rows

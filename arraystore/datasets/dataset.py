@@ -11,7 +11,8 @@ from arraystore.datasets.compaction import Compaction, CompactionRule, Compactor
 from arraystore.datasets.evolution import evolve_draft
 from arraystore.datasets.filing import keep_file
 from arraystore.datasets.purging import Purge, Purger
-from arraystore.datasets.writer import WITHDRAWN, Request, Writer
+from arraystore.datasets.request import Request
+from arraystore.datasets.writer import WITHDRAWN, Writer
 from arraystore.errors import InvalidInput
 from arraystore.versions.commit import ArtifactEntry, Pin
 from arraystore.versions.draft import Draft

@@ -1,22 +1,25 @@
 """How rows become a version: plan by window, write segments, publish; again if another writer changed the ground."""
 
+import random
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from arraystore.datasets.evolution import in_force, settle
 from arraystore.datasets.parts import load_parts
+from arraystore.datasets.request import Request
 from arraystore.datasets.tombstone import gone
 from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, PlanExpired, VersionExpired, WindowClosed
 from arraystore.frames.rows import Rows, concat
 from arraystore.segments.reader import Selection, read
 from arraystore.segments.segment import write_segments
 from arraystore.segments.tail import encode_tail
-from arraystore.versions.commit import Interval, Pin, SegmentEntry, WindowChange
+from arraystore.versions.commit import Interval, SegmentEntry, WindowChange
 from arraystore.versions.draft import Draft, draft_commit
 from arraystore.versions.log import Log
 from arraystore.versions.state import State, WindowState
@@ -28,38 +31,11 @@ from layouts.times import format_time
 WINDOWS_LIMIT = 250_000  # of one commit: more days than times can name
 LINEAGE_LIMIT = 500_000  # windows times inputs of one commit: each window's manifest has all of them, some 240 bytes each
 REPLANS_BEFORE_LOCKING = 2
-REPLANS = 20
+REPLANS_BEFORE_YIELDING = 4  # where no lock queues writers, who fold tails or write segments would lose for as long as others are quicker
+REPLANS = 100
+YIELDED_TAILS = 16  # times the number and bytes of tails at which they must be folded otherwise
+PATIENCE = 1.0  # seconds at most before another attempt
 WITHDRAWN = "withdrawn"  # the attribute of a window that was
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What a caller wants the next version to hold."""
-
-    operation: str
-    role: str
-    rows: Rows | None = None
-    written: Mapping[str, tuple[SegmentEntry, ...]] = field(default_factory=dict)  # rows that lie in segments already, by window
-    schema: Schema | None = None
-    window: str | None = None
-    coverage: tuple[Interval, ...] = ()
-    completeness: str | None = None
-    reopen: bool = False
-    replaces: int | None = None
-    seen: int | None = None  # windows that changed after this version are somebody else's: Conflict
-    inputs: tuple[Pin, ...] = ()
-    token: tuple[str, int] | None = None
-    window_attributes: Mapping[str, Any] = field(default_factory=dict)
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    state: str | None = None
-    reason: str = ""
-
-    @property
-    def says_nothing(self) -> bool:
-        """Whether a version of it would tell nobody anything."""
-        has_rows = self.rows is not None and self.rows.count > 0
-        told = (self.coverage, self.completeness, self.token, self.inputs, self.window_attributes, self.attributes, self.state)
-        return not has_rows and not self.written and not any(told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,19 +81,24 @@ def settled(state: State, request: Request) -> Request:
     return request if rows is request.rows else replace(request, rows=rows)
 
 
-def plan(state: State, request: Request) -> tuple[WindowPlan, ...]:
-    """Which windows the request touches and how. Pure; raises where the state forbids it."""
+def plan(state: State, request: Request, *, yielding: bool = False) -> tuple[WindowPlan, ...]:
+    """Which windows the request touches and how. Pure; raises where the state forbids it.
+
+    `yielding`: to others who keep changing the ground, so rows that would fold tails or be a segment are a tail if they can be.
+    """
     if state.sealed:
         msg = f"dataset {state.dataset} is sealed since version {state.version}: write to a new one"
         raise WindowClosed(msg)
     pieces = sorted(_pieces(state, request).items())
     if request.state != "sealed":  # which nobody could do in parts
         _refuse_much_lineage(len(pieces), len(request.inputs))
-    plans = tuple(_plan_window(state, request, name, rows, coverage, TAIL_BYTES) for name, (rows, coverage) in pieces)
-    limit = _tail_limit([planned.rows.nbytes for planned in plans if planned.as_tail and planned.rows is not None])
-    if limit == TAIL_BYTES:
+    most = _Tails(COMMIT_TAILS_BYTES, YIELDED_TAILS) if yielding else _Tails(TAIL_BYTES)
+    plans = tuple(_plan_window(state, request, name, rows, coverage, most) for name, (rows, coverage) in pieces)
+    limit = _tail_limit([planned.rows.nbytes for planned in plans if planned.as_tail and planned.rows is not None], most.rows_bytes)
+    if limit == most.rows_bytes:
         return plans
-    return tuple(_plan_window(state, request, name, rows, coverage, limit) for name, (rows, coverage) in pieces)
+    less = most._replace(rows_bytes=limit)
+    return tuple(_plan_window(state, request, name, rows, coverage, less) for name, (rows, coverage) in pieces)
 
 
 def _refuse_much_lineage(windows: int, inputs: int) -> None:
@@ -127,10 +108,17 @@ def _refuse_much_lineage(windows: int, inputs: int) -> None:
         raise InvalidInput(f"{told}: pass one pin with a wider range for many narrow ones, or write fewer windows at once", "inputs")
 
 
-def _tail_limit(sizes: list[int]) -> int:
+class _Tails(NamedTuple):
+    """How many bytes of rows a tail may have, and how often the number and bytes there may be before they are folded."""
+
+    rows_bytes: int
+    times: int = 1
+
+
+def _tail_limit(sizes: list[int], most: int) -> int:
     """How large a window's rows may be to stay in the commit, so that it doesn't grow beyond what is read at once with ease."""
     if sum(sizes) <= COMMIT_TAILS_BYTES:
-        return TAIL_BYTES
+        return most
     limit, total = TINY_TAIL_BYTES, 0
     for size, alike in groupby(sorted(sizes)):
         total += size * len(list(alike))
@@ -140,11 +128,11 @@ def _tail_limit(sizes: list[int]) -> int:
     return limit
 
 
-def _plan_of_tails(state: State, request: Request) -> tuple[Request, tuple[WindowPlan, ...]] | None:
+def _plan_of_tails(state: State, request: Request, *, yielding: bool) -> tuple[Request, tuple[WindowPlan, ...]] | None:
     """The settled request and its plan, if only tails would be written; else None, and where a state, perhaps an old one, forbids it."""
     try:
         ours = settled(state, request)
-        plans = plan(state, ours)
+        plans = plan(state, ours, yielding=yielding)
     except ArrayStoreError:
         return None
     return (ours, plans) if all(planned.as_tail for planned in plans) else None
@@ -196,9 +184,7 @@ def pieces_of(schema: Schema, rows: Rows | None, coverage: Iterable[Interval], w
     return pieces
 
 
-def _plan_window(
-    state: State, request: Request, name: str, rows: Rows | None, coverage: tuple[Interval, ...], tail_limit: int
-) -> WindowPlan:
+def _plan_window(state: State, request: Request, name: str, rows: Rows | None, coverage: tuple[Interval, ...], most: _Tails) -> WindowPlan:
     before = state.window(name)
     replacing = request.replaces is not None
     seen = request.replaces if replacing else request.seen
@@ -219,8 +205,8 @@ def _plan_window(
     count, total = (0, 0) if replacing else before.tail_totals
     size = rows.nbytes if rows is not None else 0
     closing = completeness == "complete" or request.state == "sealed"
-    full = count + 1 >= TAIL_COUNT or total + size >= TAIL_TOTAL_BYTES
-    as_tail = not closing and not full and size <= tail_limit and not ready
+    full = count + 1 >= TAIL_COUNT * most.times or total + size >= TAIL_TOTAL_BYTES * most.times
+    as_tail = not closing and not full and size <= most.rows_bytes and not ready
     tails = () if replacing or (as_tail and rows is not None) else before.tails  # a look at each, so only if need be
     return WindowPlan(
         window=name,
@@ -261,8 +247,10 @@ class Writer:
             try:
                 if attempt < REPLANS_BEFORE_LOCKING:
                     return self._attempt(request, locked=False)
+                if (lost := attempt - REPLANS_BEFORE_YIELDING) >= 0:
+                    time.sleep(random.uniform(0, min(PATIENCE, 0.01 * 2**lost)))  # noqa: S311 - of no secret
                 with self._log.lock():
-                    return self._attempt(request, locked=True)
+                    return self._attempt(request, locked=True, yielding=lost >= 0)
             except _GroundMoved:
                 continue
             except VersionExpired:  # tails that were to be taken in: others did that, and retention came after them
@@ -273,10 +261,10 @@ class Writer:
         msg = f"{self._log.prefix}: other writers changed the same windows {REPLANS} times in a row; try again"
         raise Conflict(msg)
 
-    def _attempt(self, request: Request, *, locked: bool) -> tuple[State, tuple[str, ...] | None]:
+    def _attempt(self, request: Request, *, locked: bool, yielding: bool = False) -> tuple[State, tuple[str, ...] | None]:
         # What writes no segments and isn't refused needs no newest state to plan on: publishing decides on that anyway.
         known = self._log.known()
-        tails = _plan_of_tails(known, request) if known.alive and known.dataset == self._dataset else None
+        tails = _plan_of_tails(known, request, yielding=yielding) if known.alive and known.dataset == self._dataset else None
         written: dict[str, list[SegmentEntry]] = {}
         if tails is not None:
             plans = tails[1]
@@ -285,7 +273,7 @@ class Writer:
             self.refuse_another(state)
             if _is_done(state, request):
                 return self._log.publish(lambda _: None, locked=locked), None
-            plans = plan(state, settled(state, request))
+            plans = plan(state, settled(state, request), yielding=yielding)
             written = {planned.window: entries for planned, entries in self._write(state, plans)}
 
         done = False
@@ -299,7 +287,7 @@ class Writer:
             if tails is not None and now is known:
                 return _draft(now, *tails, written)
             ours = settled(now, request)
-            current = plan(now, ours)
+            current = plan(now, ours, yielding=yielding)
             if [planned.ground for planned in current] != [planned.ground for planned in plans]:
                 raise _GroundMoved
             return _draft(now, ours, current, written)

@@ -10,7 +10,7 @@ import numpy as np
 
 import arraystore
 from arraystore import Column, Kind, Schema
-from arraystore.datasets.writer import Request
+from arraystore.datasets.request import Request
 from arraystore.errors import NotFound
 from arraystore.frames.intake import rows_from
 from tests.store.conftest import DAY, START

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, override
 import numpy as np
 
 import arraystore
-from arraystore.datasets.writer import Request
+from arraystore.datasets.request import Request
 from arraystore.storage import open_storage
 from tests.attack.failing import Medium
 from tests.store.conftest import DAY, START, rows

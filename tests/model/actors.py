@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import arraystore
 from arraystore import Column, Kind, Schema
-from arraystore.datasets.writer import Request
+from arraystore.datasets.request import Request
 from tests.model.model import Row
 
 KEY = ("product", "variant", "venue", "X")

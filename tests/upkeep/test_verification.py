@@ -95,7 +95,8 @@ def test_a_class_root_that_cannot_be_opened_is_a_finding_and_not_the_end(memory:
 
 def test_text_that_no_reader_could_decode_is_found(memory: str) -> None:
     """Written by somebody who doesn't check, with every digest right."""
-    from arraystore.datasets.writer import Request, Writer
+    from arraystore.datasets.request import Request
+    from arraystore.datasets.writer import Writer
     from arraystore.frames.rows import Rows
 
     dataset = arraystore.open_store(memory, role="data-quality").canonical["venue/notes/X"]
