@@ -18,7 +18,7 @@ import pytest
 import arraystore
 from tests.attack import actors
 from tests.attack.actors import KEY, PER_WRITER, check, sizes, told
-from tests.attack.test_processes import running
+from tests.processes import running
 from tests.store.conftest import DAY, START, rows
 
 WRITERS, APPENDS = 8, 200

@@ -17,8 +17,8 @@ import arraystore
 from tests.attack import deeds
 from tests.attack.deeds import Deed, Outcome
 from tests.attack.media import can_mount, mounted
-from tests.attack.test_processes import running
 from tests.attack.traced import KEY, writing
+from tests.processes import running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, and limits as Linux has them")
 

@@ -6,8 +6,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -20,6 +18,7 @@ import arraystore
 from arraystore.storage import LocalStorage, open_storage
 from tests.attack import actors
 from tests.attack.actors import KEY, PER_WRITER, check, sizes, told
+from tests.processes import forked, running
 from tests.store.conftest import rows
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs signals and fork")
@@ -28,30 +27,13 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs signals a
 @pytest.fixture(scope="module")
 def quick() -> BaseContext:
     """Starts processes by forking one that has imported everything and done nothing else."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.attack.actors"])
-    return context
+    return forked("tests.attack.actors")
 
 
 @pytest.fixture
 def url(trades: arraystore.Dataset, root: Path) -> str:
     arraystore.open_store(root, role="data-quality").canonical.create(KEY, arraystore.schema_by_name("trades"))
     return str(root)
-
-
-@contextmanager
-def running(context: BaseContext, target: Any, *args: Any, **options: Any) -> Iterator[tuple[Any, Connection]]:
-    """A process, and our end of its pipe; it is killed when the context is left."""
-    ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(*args, theirs), kwargs=options)
-    process.start()
-    theirs.close()
-    try:
-        yield process, ours
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
 
 
 def final(url: str) -> tuple[arraystore.Dataset, dict[int, int]]:

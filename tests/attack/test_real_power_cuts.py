@@ -5,13 +5,11 @@ tells how many cuts there were, and what was done between them.
 """
 
 import logging
-import multiprocessing
 import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +18,12 @@ import pytest
 
 from tests.attack import deeds
 from tests.attack.media import Medium, can_mount
+from tests.processes import forked, running
 
 CUTS = 320
 CUTS_PER_DATASET = 20
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), can_mount]
-
-
-@contextmanager
-def running(target: Any, *args: Any, **options: Any) -> Iterator[tuple[Any, Any]]:
-    """Another process and our end of its pipe: ours keeps nothing open on the medium."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.attack.deeds"])
-    ours, theirs = context.Pipe()
-    process = context.Process(target=target, args=(*args, theirs), kwargs=options)
-    process.start()
-    theirs.close()
-    try:
-        yield process, ours
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
 
 
 def while_it_works(medium: Medium, _: Any, acks: Any, random: np.random.Generator) -> list[int]:
@@ -82,7 +64,10 @@ def cut(medium: Medium, number: int, url: Path, key: tuple[str, str, str], first
     """One writer, and the end of its medium; what was acknowledged. The journal writes every 5 s by default, here mostly each second."""
     random = np.random.default_rng((3, number))
     options = [] if number % 10 == 0 else ["commit=1"]
-    with medium.mounted(*options), running(deeds.work, str(url), key, number // CUTS_PER_DATASET, first=first) as (process, acks):
+    with (
+        medium.mounted(*options),
+        running(forked("tests.attack.deeds"), deeds.work, str(url), key, number // CUTS_PER_DATASET, first=first) as (process, acks),
+    ):
         assert acks.recv() == "ready"
         if number % 10 == 0:
             return after_the_journals_delay(medium, process, acks, random, 6.0)
@@ -95,7 +80,7 @@ def test_after_each_cut_what_was_acknowledged_is_there(tmp_path: Path) -> None:
     medium = Medium(tmp_path)
     url, done, halves, packed = medium.place / "store", 0, 0, 0
     kinds: Counter[str] = Counter()
-    with medium.mounted(), running(deeds.work, str(url), ("venue", "trades", "first"), 0) as (_, acks):
+    with medium.mounted(), running(forked("tests.attack.deeds"), deeds.work, str(url), ("venue", "trades", "first"), 0) as (_, acks):
         assert acks.recv() == "ready"
         assert acks.recv() == 0
     for number in range(CUTS):
@@ -104,7 +89,7 @@ def test_after_each_cut_what_was_acknowledged_is_there(tmp_path: Path) -> None:
         done = 0 if number % CUTS_PER_DATASET == 0 else done
         acked = cut(medium, number, url, key, done)
         assert acked == list(range(done, done + len(acked)))
-        with medium.mounted(), running(deeds.tell, str(url), key) as (_, answer):
+        with medium.mounted(), running(forked("tests.attack.deeds"), deeds.tell, str(url), key) as (_, answer):
             found, problems = answer.recv()
             packed += any((url / "canonical" / Path(*key)).glob("_packs/*"))
         before = done

@@ -1,11 +1,10 @@
 """On a real S3 server: the life of a store, writers that race, and a server that is killed under them and started again."""
 
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from arraystore.cli import main
 from arraystore.storage import open_storage
 from arraystore.storage.objects import ObjectStorage
 from tests.attack.actors import BIG, KEY, PER_WRITER, check, sizes, told
+from tests.processes import forked, running
 from tests.storage.seaweed import WEED, Seaweed
 from tests.store.conftest import DAY, START, rows
 
@@ -34,27 +34,15 @@ def url(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     return f"s3://bucket/{request.node.name}"
 
 
-def at_work(environment: dict[str, str], target: Any, *args: Any, **options: Any) -> None:
+def at_work(environment: dict[str, str], target: Any, *args: Any) -> None:
     """In another process, which was started with another environment."""
     os.environ.update(environment)
-    target(*args, **options)
+    target(*args)
 
 
-@contextmanager
-def running(environment: dict[str, str], target: Any, *args: Any, **options: Any) -> Iterator[tuple[Any, Connection]]:
-    """A process, and our end of its pipe; it is killed when the context is left."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.storage.test_seaweed"])
-    ours, theirs = context.Pipe()
-    process = context.Process(target=at_work, args=(environment, target, *args, theirs), kwargs=options)
-    process.start()
-    theirs.close()
-    try:
-        yield process, ours
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
+def working(environment: dict[str, str], target: Any, *args: Any) -> AbstractContextManager[tuple[Any, Connection]]:
+    """A process that knows where the server is."""
+    return running(forked("tests.storage.test_seaweed"), at_work, environment, target, *args)
 
 
 def created(url: str) -> arraystore.Dataset:
@@ -166,7 +154,7 @@ def test_processes_that_race_lose_and_double_nothing(url: str, seaweed: Seaweed,
     created(url)
     counts = {writer: sizes(writer, appends) for writer in range(writers)}
     versions = []
-    started = [running(seaweed.environment, write_on, url, writer, counts[writer]) for writer in counts]
+    started = [working(seaweed.environment, write_on, url, writer, counts[writer]) for writer in counts]
     try:
         at = [each.__enter__() for each in started]
         for process, acks in at:
@@ -205,7 +193,7 @@ def expire_all(url: str, keeps: list[int], acks: Connection) -> None:
 def both(environment: dict[str, str], target: Any, url: str, *ways: Any) -> Iterator[None]:
     """Processes at once, each in its own way; a step whenever one may look, until they have ended well."""
     with ExitStack() as stack:
-        started = [stack.enter_context(running(environment, target, url, *way)) for way in ways]
+        started = [stack.enter_context(working(environment, target, url, *way)) for way in ways]
         assert [acks.recv() for _, acks in started] == ["ready"] * len(ways)
         while any(process.is_alive() for process, _ in started):
             yield
@@ -265,7 +253,7 @@ def test_a_server_that_is_killed_and_started_again_has_all_that_it_acknowledged(
     try:
         server.start()
         created(url)
-        with running(server.environment, write_on, url, 0, counts) as (process, acks):
+        with working(server.environment, write_on, url, 0, counts) as (process, acks):
             for kill in range(kills):
                 try:
                     assert acks.poll(100)
