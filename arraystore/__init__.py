@@ -56,6 +56,7 @@ from arraystore.errors import (
 from arraystore.frames.asof import AsOf
 from arraystore.frames.columns import Decimals, Labels, Ragged
 from arraystore.frames.frame import Frame
+from arraystore.frames.scan import Scan
 from arraystore.frames.windowframe import WindowFrame
 from arraystore.ingest import ingest, shipped_mappings
 from arraystore.linting import lint
@@ -194,6 +195,7 @@ __all__ = [
     "Run",
     "RunRow",
     "RunTable",
+    "Scan",
     "Schema",
     "SequenceRange",
     "Session",

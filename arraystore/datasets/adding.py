@@ -19,8 +19,10 @@ from arraystore.datasets.view import DatasetView
 from arraystore.datasets.writer import Writer
 from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, Problem, WindowClosed
 from arraystore.forks import Guard
-from arraystore.frames.intake import rows_from
+from arraystore.frames.arrow import tables_from_stream
+from arraystore.frames.intake import is_stream, rows_from
 from arraystore.frames.rows import Rows
+from arraystore.frames.scan import Scan
 from arraystore.place import Place
 from arraystore.versions.commit import Pin
 from arraystore.versions.log import Log
@@ -83,7 +85,8 @@ class Adding(DatasetView):
         Parameters
         ----------
         data
-            A mapping of arrays, an xarray Dataset, anything with the Arrow stream interface; None or empty for no rows.
+            A mapping of arrays, an xarray Dataset, anything with the Arrow stream interface; None or empty for no rows. Readers, scans,
+            DuckDB's relations and other datasets, which aren't in memory, are taken as `append_stream` does.
         schema, window
             Only for datasets of several series (experiment runs): the series' schema and name.
         inputs
@@ -104,22 +107,23 @@ class Adding(DatasetView):
             Before anything is written.
         """
         self._place.require(Action.WRITE)
-        request = self._request(
-            self._rows_from(data, self._schema_for(window, schema)),
-            None if window is None else self._on_disk(window),
-            inputs=inputs,
-            token=token,
-            coverage=coverage,
-            completeness=completeness,
-            reopen=reopen,
-            window_attributes=window_attributes,
-            reason=reason,
-        )
-        return self.commit(request)
+        told: dict[str, Any] = {
+            "inputs": inputs,
+            "token": token,
+            "coverage": coverage,
+            "completeness": completeness,
+            "reopen": reopen,
+            "window_attributes": window_attributes,
+            "reason": reason,
+        }
+        of_series = self._schema_for(window, schema)
+        if window is None and is_stream(data):
+            return self.append_stream(data, **told)
+        return self.commit(self._request(self._rows_from(data, of_series), None if window is None else self._on_disk(window), **told))
 
     def append_stream(
         self,
-        batches: Iterable[Any],
+        batches: Any,
         *,
         inputs: Iterable[Pin] = (),
         token: tuple[str, int] | None = None,
@@ -133,6 +137,7 @@ class Adding(DatasetView):
     ) -> Receipt:
         """Add the rows of all batches in one commit, however many: each batch is anything `append` takes, the rest is as there.
 
+        `batches` is an iterable, or anything with the Arrow stream interface, which is taken batch by batch.
         At most about three times `piece_bytes` of rows are held at once. Until the last batch is taken nothing is visible; if one is
         refused, or taking it raises, nothing ever is. In time order, batches follow each other in time as rows do, unless `sort` is
         true: then rows may come in any order, and read back by time, ties as they came.
@@ -155,7 +160,8 @@ class Adding(DatasetView):
         if request.token is not None and state.writers.get(request.token[0], (-1, 0))[0] >= request.token[1]:
             return self.commit(request)
         taken = replace(schema, order=Order.ARRIVAL) if sort else schema
-        rows = (given if isinstance(given, Rows) and given.schema == taken else rows_from(given, taken) for given in batches)
+        given_rows = _batches_of(batches, piece_bytes)
+        rows = (given if isinstance(given, Rows) and given.schema == taken else rows_from(given, taken) for given in given_rows)
         streamed = write_stream(self._log, state, schema, rows, sort=sort, piece_bytes=piece_bytes)
         return self.commit(dataclass_replace(request, rows=streamed.rows, written=streamed.written), count=streamed.count)
 
@@ -291,3 +297,13 @@ class Adding(DatasetView):
 
     def _pin_of(self, version: int, digest: str) -> Pin:
         return Pin(storage_class=self.storage_class, key=self.key, dataset=self.uuid, version=version, digest=digest)
+
+
+def _batches_of(given: Any, piece_bytes: int) -> Iterable[Any]:
+    """The batches of a stream: ours as they are, so that errors stay what they are, others as Arrow streams or what can be iterated."""
+    match given:
+        case Scan():
+            return given
+        case DatasetView():
+            return given.scan(memory=2 * piece_bytes)
+    return tables_from_stream(given, piece_bytes) if hasattr(given, "__arrow_c_stream__") else given

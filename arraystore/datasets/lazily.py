@@ -86,6 +86,101 @@ class Lazily(RowsView):
 
         return dataframe_of(self, start, end, columns, clock=clock, window=window, rows=rows)  # type: ignore[arg-type] # it is a view
 
+    def to_arrow_dataset(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        columns: Iterable[str] | None = None,
+        *,
+        window: str | None = None,
+        instruments: Iterable[str] | str | None = None,
+    ) -> Any:
+        """A `pyarrow.dataset.Dataset` of the rows that `read` would give, for whatever queries such: it reads what a query needs.
+
+        Columns that a query doesn't name aren't decoded, nor chunks outside of the times that its filter leaves, on the axis or another
+        clock. It is of this handle's version for good. Batches come in the dataset's order, in at most 128 MiB at once.
+
+        Parameters
+        ----------
+        start, end, columns, window, instruments
+            As `read` takes them: nothing else can be seen of it.
+
+        Examples
+        --------
+        >>> import arraystore, pyarrow.compute as pc
+        >>> store = arraystore.open_store("memory://arrow-dataset", role="data-quality", create=True)
+        >>> trades = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
+        >>> receipt = trades.append({"time": [1, 2], "price": [1.0, 2.0], "size": [1.0, 1.0], "side": [1, 1], "flags": [0, 0]})
+        >>> trades.to_arrow_dataset().to_table(columns=["price"], filter=pc.field("size") > 0)["price"].to_pylist()
+        [1.0, 2.0]
+        """
+        from arraystore.tabular.arrowdata import arrow_dataset
+
+        return arrow_dataset(self._pinned_view(), start, end, columns, window=window, instruments=instruments)
+
+    def to_duckdb(
+        self,
+        connection: Any = None,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        columns: Iterable[str] | None = None,
+        *,
+        window: str | None = None,
+        instruments: Iterable[str] | str | None = None,
+    ) -> Any:
+        """A `duckdb.DuckDBPyRelation` of the rows that `read` would give, for queries that decode only what they need.
+
+        DuckDB hands us the columns that a query names and the range that it leaves of a time. It does that only for times in µs, so each
+        time column `x` is a TIMESTAMP in UTC here, rounded down to whole microseconds, and has the exact one beside it: `x_ns`, a BIGINT
+        of ns since 1970 UTC, on which ranges are handed over as well. It is of this handle's version for good.
+
+        Parameters
+        ----------
+        connection
+            A connection of `duckdb.connect`; None for DuckDB's default one, which `duckdb.sql` uses.
+        start, end, columns, window, instruments
+            As `read` takes them: nothing else can be seen of it.
+        """
+        from arraystore.tabular.relation import relation_of
+
+        return relation_of(self._pinned_view(), connection, start, end, columns, window=window, instruments=instruments)
+
+    def to_polars(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        columns: Iterable[str] | None = None,
+        *,
+        window: str | None = None,
+        instruments: Iterable[str] | str | None = None,
+    ) -> Any:
+        """A `polars.LazyFrame` of the rows that `read` would give, which decodes only what `collect` needs.
+
+        Columns that aren't used aren't decoded, nor chunks outside of the times and instruments that filters leave, nor rows after a
+        `head`. It is of this handle's version for good, and comes in batches, so that `collect(engine="streaming")` and `sink_parquet`
+        take any number of rows.
+
+        Parameters
+        ----------
+        start, end, columns, window, instruments
+            As `read` takes them: nothing else can be seen of it.
+        """
+        from arraystore.tabular.lazyframe import lazyframe_of
+
+        return lazyframe_of(self._pinned_view(), start, end, columns, window=window, instruments=instruments)
+
+    def _pinned_view(self) -> Any:
+        """This version and no other, and what a role may do with it checked."""
+        self._place.require(Action.READ)  # type: ignore[attr-defined] # it is a view
+        return self._still()  # type: ignore[attr-defined]
+
+    def __arrow_c_schema__(self) -> object:
+        return self.scan().__arrow_c_schema__()  # type: ignore[attr-defined]
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """All rows of this version, as `scan` gives them; what Arrow libraries (pyarrow, Polars, DuckDB, pandas) ask of a table."""
+        return self.scan().__arrow_c_stream__(requested_schema)  # type: ignore[attr-defined]
+
     def extent(
         self, start: TimeLike | None = None, end: TimeLike | None = None, *, clock: str | None = None, window: str | None = None
     ) -> Extent:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 
 from arraystore import arguments
@@ -89,6 +90,16 @@ class Request:
     def clock(self) -> str:
         """The clock of the range."""
         return self.selection.clock or self.schema.axis
+
+    @property
+    def frame_schema(self) -> Schema:
+        """The schema of what is read: the columns in the order wanted, those with levels with as many as are wanted."""
+        levels = self.shape.levels
+        columns = [self.schema.column(name) for name in self.columns]
+        if levels is not None:
+            wanted = levels.stop - levels.start
+            columns = [each if each.levels is None else msgspec.structs.replace(each, levels=wanted) for each in columns]
+        return msgspec.structs.replace(self.schema, columns=tuple(columns))
 
     @property
     def row_bytes(self) -> int:

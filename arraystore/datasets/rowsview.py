@@ -1,6 +1,6 @@
 """A dataset at one version as its rows: what they are, and reading them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from arraystore.arguments import TimeLike
 from arraystore.datasets.reading import Levels, Reading, Request, RowRange
 from arraystore.errors import NotFound
 from arraystore.frames.frame import Frame
+from arraystore.frames.scan import Scan
 from arraystore.place import Place
 from arraystore.versions.commit import Pin
 from arraystore.versions.log import Log
@@ -221,8 +222,10 @@ class RowsView:
         memory: int = SCAN_BYTES,
         prefetch: int = 1,
         threads: int | None = None,
-    ) -> Iterator[Frame]:
+    ) -> Scan:
         """What `read` returns for the same arguments, in batches: frames that follow each other, none of them empty.
+
+        The result is an Arrow stream, too, for whatever takes one: `pyarrow.RecordBatchReader.from_stream(dataset.scan(…))`.
 
         However much there is, batches take at most `memory` bytes: the one that the caller holds and the `prefetch` ones that are
         loaded meanwhile (0: each is loaded when it is asked for), of equal shares. Who keeps frames keeps their memory. Batches may differ
@@ -237,7 +240,8 @@ class RowsView:
         memory, prefetch = arguments.whole(memory, "memory", 1), arguments.whole(prefetch, "prefetch", 0, PREFETCH_LIMIT)
         view, request = self._asked(window, start, end, columns, clock, instruments, rows=rows, every=every, levels=levels, threads=threads)
         pin = view._pin_read(request, columns, window)  # noqa: SLF001 - it is this one
-        return (Frame(batch, pin=pin) for batch in view._reading(request, window).batches(memory, prefetch))  # noqa: SLF001
+        batches = view._reading(request, window).batches(memory, prefetch)  # noqa: SLF001
+        return Scan(request.frame_schema, pin, (Frame(batch, pin=pin) for batch in batches))
 
     def _asked(self, window: str | None, *asked: Any, **more: Any) -> tuple["RowsView", Request]:
         """This version and no other, though another thread may move this handle on meanwhile; and what is to be read of it."""

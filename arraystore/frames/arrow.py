@@ -2,7 +2,7 @@
 
 # mypy: disable-error-code="import-untyped"
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 from arraystore.errors import InvalidInput, Problem
 from arraystore.frames.columns import Decimals, Labels, Ragged, value_of
 from arraystore.frames.given import Given, all_null, missing_library, repeated_names
-from arraystore.frames.rows import Rows
+from arraystore.frames.rows import Rows, empty
 from layouts.schema import Column, Kind, Schema
 
 DECIMAL_DIGITS = 19  # those of the largest int64
+STREAM_ROWS = 1 << 17  # of a batch: about what query engines share out among threads
 
 
 def pyarrow() -> ModuleType:
@@ -100,6 +101,21 @@ def table_from(rows: Rows) -> Any:
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
+def arrow_schema(schema: Schema) -> Any:
+    """The Arrow schema of every table of rows of a schema."""
+    return table_from(empty(schema)).schema
+
+
+def batches_from(rows: Rows) -> Any:
+    """The same memory as `table_from`, in record batches of at most `STREAM_ROWS`."""
+    return table_from(rows).to_batches(max_chunksize=STREAM_ROWS)
+
+
+def reader_from(schema: Schema, stream: Iterable[Rows]) -> Any:
+    """A `pyarrow.RecordBatchReader` of rows that come one after another, of which it holds no more than it is asked for."""
+    return pyarrow().RecordBatchReader.from_batches(arrow_schema(schema), (batch for rows in stream for batch in batches_from(rows)))
+
+
 def table_of(columns: Mapping[str, Sequence[Any]], times: Collection[str] = ()) -> Any:
     """A table of Python values, None for null; `times` names the columns of int ns since 1970 UTC."""
     pa = pyarrow()
@@ -148,6 +164,22 @@ def givens_from_stream(data: Any, schema: Schema, problems: list[Problem]) -> di
         except InvalidInput as error:
             problems += error.problems
     return givens
+
+
+def tables_from_stream(data: Any, most_bytes: int) -> Iterator[Any]:
+    """What anything with `__arrow_c_stream__` gives, batch by batch, as tables over the same memory, each of about `most_bytes` at most."""
+    pa = pyarrow()
+    number = 0
+    try:
+        reader = pa.RecordBatchReader.from_stream(data)
+        for number, batch in enumerate(reader):  # noqa: B007 - told of an error
+            rows = -(-batch.num_rows // max(1, -(-batch.nbytes // most_bytes)))
+            for start in range(0, batch.num_rows, max(rows, 1)):
+                yield pa.Table.from_batches([batch.slice(start, rows)])
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        raise InvalidInput(Problem("data", f"this Arrow stream can't be read to its end, after batch {number}: {error}")) from error
 
 
 def given_from_arrow(name: str, data: Any, *, encode: bool = False) -> Given:

@@ -22,6 +22,7 @@ from layouts.times import format_time
 from layouts.windows import AXIS_MAX, AXIS_MIN
 
 VALID = "_valid"
+IN_MEMORY = ("nbytes", "estimated_size")  # which tables of pyarrow and Polars have, and streams can't
 
 type Givens = dict[str, Given]
 
@@ -60,6 +61,13 @@ def rows_from(data: Any, schema: Schema) -> Rows:
     if problems:
         raise InvalidInput(problems)
     return Rows(schema=schema, count=count, arrays=arrays, labels=labels) if count else empty(schema)
+
+
+def is_stream(data: Any) -> bool:
+    """Whether this is an Arrow stream whose rows may be more than memory holds: a reader, a scan, a query's result, a dataset."""
+    if isinstance(data, Frame | Rows | Mapping) or is_dataset(data) or is_dataarray(data) or is_dataframe(data):
+        return False
+    return hasattr(data, "__arrow_c_stream__") and not any(hasattr(data, name) for name in IN_MEMORY)
 
 
 def _as_it_is(data: Any, schema: Schema) -> Rows | None:
