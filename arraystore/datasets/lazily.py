@@ -171,15 +171,15 @@ class Lazily(RowsView):
 
     def _pinned_view(self) -> Any:
         """This version and no other, and what a role may do with it checked."""
-        self._place.require(Action.READ)  # type: ignore[attr-defined] # it is a view
-        return self._still()  # type: ignore[attr-defined]
+        self._place.require(Action.READ)
+        return self._still()
 
     def __arrow_c_schema__(self) -> object:
-        return self.scan().__arrow_c_schema__()  # type: ignore[attr-defined]
+        return self.scan().__arrow_c_schema__()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """All rows of this version, as `scan` gives them; what Arrow libraries (pyarrow, Polars, DuckDB, pandas) ask of a table."""
-        return self.scan().__arrow_c_stream__(requested_schema)  # type: ignore[attr-defined]
+        return self.scan().__arrow_c_stream__(requested_schema)
 
     def extent(
         self, start: TimeLike | None = None, end: TimeLike | None = None, *, clock: str | None = None, window: str | None = None
