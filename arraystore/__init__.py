@@ -100,6 +100,8 @@ if TYPE_CHECKING:
     from arraystore.hdf5.importing import Hdf5Rows, import_hdf5, open_hdf5
     from arraystore.hdf5.sources import Exported, ExportProgress, export_hdf5
     from arraystore.ingest.reports import FileReport, IngestReport
+    from arraystore.pictures.files import save_picture
+    from arraystore.pictures.plots import DatasetPlots, StorePlots
     from arraystore.replays.batch import ReplayBatch, ReplayRecord
     from arraystore.replays.position import ReplayPosition
     from arraystore.replays.replay import Replay, replay
@@ -140,6 +142,7 @@ __all__ = [
     "Coverage",
     "Covered",
     "Dataset",
+    "DatasetPlots",
     "DatasetView",
     "Decimals",
     "Dependent",
@@ -207,6 +210,7 @@ __all__ = [
     "StorageClass",
     "StorageError",
     "Store",
+    "StorePlots",
     "Surface",
     "Tag",
     "Unacknowledged",
@@ -234,6 +238,7 @@ __all__ = [
     "read_many",
     "reconcile",
     "replay",
+    "save_picture",
     "schema_by_name",
     "shipped_mappings",
     "summarise",
@@ -255,6 +260,8 @@ _LOADED_WHEN_USED = {
         "arraystore.hdf5.sources": ["ExportProgress", "Exported", "export_hdf5"],
         "arraystore.ingest.reports": ["FileReport", "IngestReport"],
         "arraystore.upkeep.mending": ["Mended", "Restored"],
+        "arraystore.pictures.files": ["save_picture"],
+        "arraystore.pictures.plots": ["DatasetPlots", "StorePlots"],
         "arraystore.classes.quarantine": ["QuarantineSurface"],
         "arraystore.classes.reconciliation": ["Reconciliation", "reconcile"],
         "arraystore.classes.recovery": ["Recovery"],

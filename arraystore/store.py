@@ -25,6 +25,7 @@ from arraystore.datasets.view import DatasetView
 from arraystore.errors import ArrayStoreError, CommitUnknown, InvalidInput, NotFound, Problem, StorageError
 from arraystore.frames.frame import Frame
 from arraystore.place import require
+from arraystore.shown import ShownStore
 from arraystore.storage import MemoryStorage, open_storage
 from arraystore.storage.base import Storage
 from arraystore.upkeep.maintenance import Maintenance
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from arraystore.classes.quarantine import QuarantineSurface
 
 
-class Store(Upkeep, Maintenance):
+class Store(Upkeep, Maintenance, ShownStore):
     """A store as one role sees it. Safe to share between threads; to reach it from another process, open its URL there.
 
     Attributes

@@ -21,6 +21,7 @@ from arraystore.datasets.tombstone import deletion_draft, gone
 from arraystore.datasets.view import DatasetView
 from arraystore.errors import AlreadyExists, InvalidInput, NotFound, VersionExpired
 from arraystore.place import Place, require
+from arraystore.shown import Shown
 from arraystore.storage.base import Storage
 from arraystore.versions.bulletin import Bulletin
 from arraystore.versions.commit import Pin
@@ -39,7 +40,7 @@ from layouts.naming import KEY_TEMPLATES, escape, format_key, parse_key, unescap
 from layouts.schema import Schema, parse_schema
 
 
-class Surface(ManyKeys, Mapping[tuple[str, ...], Dataset]):
+class Surface(ManyKeys, Shown, Mapping[tuple[str, ...], Dataset]):
     """The datasets of one class, by key: a tuple taken as it is, or escaped text. Safe to share between threads.
 
     Every call checks the access matrix before any I/O and raises `AccessDenied` naming role, class and who may.

@@ -14,6 +14,7 @@ from arraystore.cli.inspection import info, log, manifest
 from arraystore.cli.linting import lint
 from arraystore.cli.listing import ls
 from arraystore.cli.maintenance import compact, expire, gc, pack, purge
+from arraystore.cli.pictures import plot
 from arraystore.cli.policy import policy
 from arraystore.cli.quarantine import quarantine
 from arraystore.cli.repairing import repair
@@ -44,6 +45,7 @@ for _command in (
     manifest,
     log,
     head,
+    plot,
     verify,
     copy,
     lint,

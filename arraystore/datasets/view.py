@@ -17,6 +17,7 @@ from arraystore.datasets.lazily import Lazily
 from arraystore.datasets.looking import Looking
 from arraystore.datasets.verify import Finding, verify_dataset
 from arraystore.errors import InvalidInput, NotFound, VersionExpired
+from arraystore.shown import ShownDataset
 from arraystore.versions.commit import COMPACT, Pin
 from arraystore.versions.manifest import Manifest, Version, version_of
 from arraystore.versions.state import State
@@ -26,7 +27,7 @@ from layouts.naming import format_key
 from layouts.times import parse_time
 
 
-class DatasetView(Lazily, Looking):
+class DatasetView(Lazily, Looking, ShownDataset):
     """A dataset as seen by one role at one version, which it stays at. Read-only.
 
     Opened through a surface or by `at`, never by itself. Safe to share between threads.

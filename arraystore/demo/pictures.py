@@ -1,6 +1,5 @@
-"""The demo's picture: price with fills, equity, and what each dataset covers. The one door to matplotlib."""
+"""The demo's picture: price with fills, equity, and what each dataset covers."""
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,12 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from arraystore.errors import Unsupported
+from arraystore.pictures import canvas
+
 NS_PER_SECOND = 1_000_000_000
 GAP_NS = 1800 * NS_PER_SECOND
 STRETCHES = 3
 STEPS_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800, 86400, 604800, 2592000)
-INK, GRID, PRICE, BUY, SELL, EQUITY = "#222222", "#e4e4e4", "#3b5b92", "#1a8f4c", "#c8372d", "#7a4fa3"
-COLOURS = {"canonical": "#3b5b92", "derived": "#d98c21", "execution-records": "#7a4fa3"}
+PRICE, BUY, SELL, EQUITY = canvas.PALETTE[0], canvas.PALETTE[2], canvas.PALETTE[1], canvas.PALETTE[3]
+COLOURS = {"canonical": canvas.PALETTE[0], "derived": canvas.PALETTE[4], "execution-records": canvas.PALETTE[3]}
 
 type Interval = tuple[int, int]
 
@@ -56,17 +58,15 @@ def stretches(intervals: Sequence[Interval], gap_ns: int = GAP_NS, most: int = S
 
 def draw(picture: Picture) -> bytes | None:
     """The picture as a PNG; None where matplotlib isn't installed (the extra `plot`)."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return None
     parts = stretches([interval for row in picture.coverage for interval in row.intervals])
     if not parts:
         return None
     widths = [math.sqrt(stop - start) for start, stop in parts]
     height = 0.24 * len(picture.coverage) + 0.3
-    figure = Figure(figsize=(13.5, 5.6 + height), dpi=110, layout="constrained")
-    figure.suptitle(picture.title, fontsize=13, color=INK, x=0.01, ha="left", weight="bold")
+    try:
+        figure = canvas.figure(13.5, 5.6 + height, picture.title)
+    except Unsupported:
+        return None
     grid = figure.subplots(
         3,
         len(parts),
@@ -82,14 +82,7 @@ def draw(picture: Picture) -> bytes | None:
         _draw_coverage(grid[2][column], picture.coverage, is_first=column == 0)
         marks = time_marks(part, most=max(3, round(12 * widths[column] / sum(widths))))
         _finish_column(grid[:, column], part, marks, is_first=column == 0)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
-    return file.getvalue()
-
-
-def _moments(times: np.ndarray) -> np.ndarray:
-    """Times as matplotlib takes them."""
-    return np.asarray(times, np.int64).astype("datetime64[ns]")
+    return canvas.encode(figure, "png")
 
 
 def _with_breaks(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -100,26 +93,26 @@ def _with_breaks(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.
 
 def _draw_price(axes: Any, picture: Picture, *, is_first: bool) -> None:
     times, price = _with_breaks(picture.price_time, picture.price)
-    axes.plot(_moments(times), price, color=PRICE, linewidth=1.1, label="last price of each second")
+    axes.plot(canvas.moments(times), price, color=PRICE, linewidth=1.1, label="last price of each second")
     for side, marker, colour, label in ((1, "^", BUY, "bought"), (-1, "v", SELL, "sold")):
         chosen = picture.fill_side == side
         style = {"marker": marker, "color": colour, "s": 46, "zorder": 3, "edgecolor": "white", "linewidth": 0.6, "label": label}
-        axes.scatter(_moments(picture.fill_time[chosen]), picture.fill_price[chosen], **style)
+        axes.scatter(canvas.moments(picture.fill_time[chosen]), picture.fill_price[chosen], **style)
     if is_first:
-        axes.set_ylabel(f"price, {picture.currency}", color=INK)
+        axes.set_ylabel(f"price, {picture.currency}", color=canvas.INK)
         axes.legend(loc="best", fontsize=8, frameon=False)
 
 
 def _draw_equity(axes: Any, picture: Picture, *, is_first: bool) -> None:
     times, equity = _with_breaks(picture.equity_time, picture.equity)
     axes.axhline(0, color="#999999", linewidth=0.8)
-    axes.plot(_moments(times), equity, color=EQUITY, linewidth=1.1)
+    axes.plot(canvas.moments(times), equity, color=EQUITY, linewidth=1.1)
     if len(equity):
         low, high = min(0.0, float(np.nanmin(equity))), max(0.0, float(np.nanmax(equity)))
         margin = 0.06 * (high - low) or 1.0
         axes.set_ylim(low - margin, high + margin)
     if is_first:
-        axes.set_ylabel(f"equity, {picture.currency}", color=INK)
+        axes.set_ylabel(f"equity, {picture.currency}", color=canvas.INK)
     else:
         axes.set_yticklabels([])
 
@@ -127,8 +120,8 @@ def _draw_equity(axes: Any, picture: Picture, *, is_first: bool) -> None:
 def _draw_coverage(axes: Any, coverage: Sequence[Coverage], *, is_first: bool) -> None:
     for place, row in enumerate(coverage):
         colour = COLOURS.get(row.storage_class, "#888888")
-        starts = _moments(np.array([start for start, _ in row.intervals]))
-        lengths = _moments(np.array([stop for _, stop in row.intervals])) - starts
+        starts = canvas.moments(np.array([start for start, _ in row.intervals]))
+        lengths = canvas.moments(np.array([stop for _, stop in row.intervals])) - starts
         axes.barh([place] * len(starts), lengths, left=starts, height=0.62, color=colour, edgecolor=colour)
     axes.set_ylim(len(coverage) - 0.4, -0.6)
     axes.set_yticks(range(len(coverage)), [row.label for row in coverage] if is_first else [], fontsize=8)
@@ -140,16 +133,16 @@ def _finish_column(column: Any, part: Interval, marks: np.ndarray, *, is_first: 
     start, stop = part
     margin = (stop - start) // 60 + 1
     for axes in column:
-        axes.set_xlim(*_moments(np.array([start - margin, stop + margin])))
-        axes.grid(color=GRID, linewidth=0.7)
+        axes.set_xlim(*canvas.moments(np.array([start - margin, stop + margin])))
+        axes.grid(color=canvas.GRID, linewidth=0.7)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
         if not is_first:
             axes.tick_params(axis="y", length=0)
     length = len("HH:MM:SS" if (marks % (60 * NS_PER_SECOND)).any() else "HH:MM")
-    column[-1].set_xticks(_moments(marks), [str(mark)[11 : 11 + length] for mark in _moments(marks)])
-    days = [str(_moments(np.array([time]))[0])[:10] for time in part]
-    column[-1].set_xlabel(f"{' – '.join(dict.fromkeys(days))}, UTC", color=INK)
+    column[-1].set_xticks(canvas.moments(marks), [str(mark)[11 : 11 + length] for mark in canvas.moments(marks)])
+    days = [str(canvas.moments(np.array([time]))[0])[:10] for time in part]
+    column[-1].set_xlabel(f"{' – '.join(dict.fromkeys(days))}, UTC", color=canvas.INK)
 
 
 def time_marks(part: Interval, most: int = 8) -> np.ndarray:

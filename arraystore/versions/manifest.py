@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from arraystore.place import Place
+from arraystore.shown import Shown
 from arraystore.versions.commit import Commit, Interval, Pin, SegmentEntry
 from arraystore.versions.state import WindowState
 from layouts.windows import format_time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(Shown):
     """Dataset Manifest: what a reader of one window needs.
 
     Times and `coverage` are int64 ns since 1970 UTC, half-open intervals for coverage and first and last for `clocks`.
@@ -75,7 +76,7 @@ def manifest_of(place: Place, state: WindowState, window: str) -> Manifest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(Shown):
     """One commit, as the log tells it. `time` is the writer's wall clock (int64 ns since 1970 UTC): advisory, never an order."""
 
     number: int

@@ -88,6 +88,7 @@ LOOK = {
     "log",
     "ls",
     "manifest",
+    "plot",
     "policy",
     "resolve",
     "sessions",
