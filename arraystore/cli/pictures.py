@@ -37,7 +37,9 @@ _TAKES = {
 )
 @click.argument("kind", type=click.Choice(_KINDS))
 @click.argument("names", metavar="[CLASS/KEY|PATTERN]...", nargs=-1)
-@click.option("-o", "--output", "path", metavar="FILE", required=True, help="The file to make: .png, .svg or .html (which needs nothing else).")
+@click.option(
+    "-o", "--output", "path", metavar="FILE", required=True, help="The file to make: .png, .svg or .html (which needs nothing else)."
+)
 @click.option("--start", metavar="TIME", help="Only from this time on.")
 @click.option("--end", metavar="TIME", help="Only before this time.")
 @click.option("--columns", metavar="NAME,…", help="series: these columns; prices by default.")
@@ -48,10 +50,11 @@ _TAKES = {
 @click.option("--exchange", metavar="NAME", help="latency: the column that tells when it happened.")
 @click.option("--most", type=click.IntRange(1, 1000), help="coverage: so many datasets at most, those with the most rows; 60 by default.")
 @click.option("--title", help="A title of your own.")
+@click.option("--dpi", type=click.IntRange(20, 1000), default=120, show_default=True, help="Pixels an inch.")
 @click.option("--force", is_flag=True, help="Replace a file of that name, once the new one is whole.")
 @version_option
 @with_store
-def plot(store: "Store", *, kind: str, names: tuple[str, ...], path: str, force: bool, as_json: bool, **options: Any) -> None:
+def plot(store: "Store", *, kind: str, names: tuple[str, ...], path: str, dpi: int, force: bool, as_json: bool, **options: Any) -> None:
     """Draw a picture of a dataset, or of what datasets cover.
 
     series: columns over time, spikes and all, however many rows. book: depth over time, from book_snapshots or book_updates. latency:
@@ -64,7 +67,7 @@ def plot(store: "Store", *, kind: str, names: tuple[str, ...], path: str, force:
     _refuse_others(kind, options)
     checked_suffix(path)
     figure = _coverage(store, names, options) if kind == "coverage" else _of_dataset(store, kind, names, options)
-    written = save_picture(figure, path, overwrite=force)
+    written = save_picture(figure, path, dpi=dpi, overwrite=force)
     if as_json:
         print_json({"kind": kind, "of": list(names), "file": path, "bytes": written})
     else:

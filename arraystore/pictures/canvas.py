@@ -105,11 +105,11 @@ def written(value: float) -> str:
     return f"{value:,.10f}".rstrip("0").rstrip(".")
 
 
-def encode(made: Any, kind: str) -> bytes:
-    """A figure as the bytes of a `png` or an `svg`, which name no time and no program."""
+def encode(made: Any, kind: str, dpi: int = DPI) -> bytes:
+    """A figure as the bytes of a `png` or an `svg`, which name no time and no program; `dpi` is that of what has pixels."""
     file = io.BytesIO()
     if kind == "png":
-        made.savefig(file, format="png", metadata={"Software": None})
+        made.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
         return file.getvalue()
     import matplotlib as mpl
 
@@ -118,7 +118,7 @@ def encode(made: Any, kind: str) -> bytes:
         before = {name: settings[name] for name in _SVG}
         settings.update(_SVG)
         try:
-            made.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+            made.savefig(file, format="svg", dpi=dpi, metadata={"Date": None, "Creator": None})
         finally:
             settings.update(before)
     return file.getvalue()

@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from arraystore import arguments
 from arraystore.errors import InvalidInput
 from arraystore.pictures import canvas
 from arraystore.storage.outfile import appearing
@@ -37,7 +38,7 @@ def checked_suffix(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
-def save_picture(figure: Any, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
+def save_picture(figure: Any, path: str | os.PathLike[str], *, dpi: int = canvas.DPI, overwrite: bool = False) -> int:
     """Write a matplotlib figure to a file that appears whole, as its suffix says, and return its size in bytes.
 
     Parameters
@@ -46,6 +47,8 @@ def save_picture(figure: Any, path: str | os.PathLike[str], *, overwrite: bool =
         Any `matplotlib.figure.Figure`, such as those that `dataset.plot` makes.
     path
         Ends in `.png`, `.svg` (text stays text) or `.html` (one page with the picture in it, which loads nothing else).
+    dpi
+        Pixels an inch, of PNG and of heatmaps in SVG.
     overwrite
         Replace a file of that name, once the new one is whole.
 
@@ -64,8 +67,9 @@ def save_picture(figure: Any, path: str | os.PathLike[str], *, overwrite: bool =
     True
     """
     suffix = checked_suffix(path)
+    dpi = arguments.whole(dpi, "dpi", 20, 1000)
     with appearing(path, overwrite=overwrite) as partial:
-        data = canvas.encode(figure, "png") if suffix == ".png" else canvas.encode(figure, "svg")
+        data = canvas.encode(figure, "png" if suffix == ".png" else "svg", dpi)
         if suffix == ".html":
             data = _page(figure, data.decode()).encode()
         partial.write_bytes(data)
