@@ -212,10 +212,11 @@ _PURGED = (left("dataset"), left("window"), right("rows"), right("size"), right(
     examples=[
         "arraystore purge raw/binance-usdm --before 2023-01-01 --reason 'two years old' --root data",
         "arraystore purge canonical/vendor/quotes/X --window 2024-08-08 --reason 'licence ended' --yes --root data",
+        "arraystore purge canonical/vendor --window '*' --reason 'licence ended' --yes --root data",
     ],
 )
 @_patterns
-@click.option("--window", "windows", multiple=True, help="Purge this window; may be repeated.")
+@click.option("--window", "windows", multiple=True, help="Purge this window; may be repeated; '*' for all.")
 @click.option("--before", metavar="TIME", help="Instead: all windows that end at this time or before.")
 @click.option("--reason", required=True, help="Why, for who asks for these rows.")
 @_dry_run
@@ -237,10 +238,10 @@ def purge(
     It can't be undone. A tombstone stays, which whoever reads these rows by a pin is shown. Copies are purged by themselves. Take role
     operations.
 
-    A PATTERN names datasets as for ls.
+    A PATTERN names datasets as for ls, also those that were deleted.
     """
     shown = _only_shown(dry_run=dry_run, yes=yes)
-    done = store.purge(patterns, windows=windows or None, before=before, reason=reason, dry_run=shown)
+    done = store.purge(patterns, windows="*" if "*" in windows else windows or None, before=before, reason=reason, dry_run=shown)
     plain = {address: purged.to_json() for address, purged in done.items()}
     if as_json:
         print_json({"store": store.url, "dry_run": shown, "datasets": plain})

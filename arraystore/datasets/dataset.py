@@ -10,7 +10,7 @@ from arraystore.datasets.artifacts import ArtifactSource
 from arraystore.datasets.compaction import Compaction, CompactionRule, Compactor
 from arraystore.datasets.evolution import evolve_draft
 from arraystore.datasets.filing import keep_file
-from arraystore.datasets.purging import Purge, Purger
+from arraystore.datasets.purging import ALL_WINDOWS, Choice, Purge, Purger
 from arraystore.datasets.request import Request
 from arraystore.datasets.writer import WITHDRAWN, Writer
 from arraystore.errors import InvalidInput
@@ -22,7 +22,7 @@ from layouts.chunking import SEGMENT_ROWS
 from layouts.classes import Action
 from layouts.schema import Schema
 from layouts.times import parse_time
-from layouts.windows import WindowLength, parse_window
+from layouts.windows import WindowLength
 
 
 class Dataset(Adding):
@@ -203,9 +203,9 @@ class Dataset(Adding):
         Parameters
         ----------
         window
-            One, or several.
+            One, or several; `"*"` for all that hold or ever held rows.
         before
-            Instead: all windows with rows that end at this time or before it.
+            Instead: all of them that end at this time or before it, also those that were withdrawn.
         dry_run
             Change nothing, and tell what would go.
         """
@@ -213,21 +213,20 @@ class Dataset(Adding):
         reason = arguments.text(reason, "reason", empty=False)
         if (window is None) == (before is None):
             raise InvalidInput("name windows, or a time before which they end; one of the two", "window")
-        if window is not None:
-            given = (window,) if isinstance(window, str) else arguments.texts(window, "window")
-            names = [name if name in tombstones(self._state) else self._window(name).window for name in given]
-        else:
-            names = self._ended(parse_time(before, "before"))
-        purger = Purger(self._log, self.uuid, self.role, names, reason)
-        if dry_run or not names:
+        purger = Purger(self._log, self.uuid, self.role, self._meant(window, before), reason)
+        if dry_run:
             return purger.plan()
         done, state = purger.purge()
         self._move(state)
         return done
 
-    def _ended(self, moment: int) -> list[str]:
-        """Windows in time that end at a moment or before, and have rows, or were purged (perhaps not to the end)."""
+    def _meant(self, window: str | Iterable[str] | None, before: TimeLike | None) -> Choice:
+        """The windows that a purge is of."""
+        if window == ALL_WINDOWS:
+            return Choice()
+        if window is not None:
+            given = (window,) if isinstance(window, str) else arguments.texts(window, "window")
+            return Choice(names=frozenset(name if name in tombstones(self._state) else self._window(name).window for name in given))
         if self._state.schema is None or self.schema.window is WindowLength.WHOLE:
             raise InvalidInput("its windows don't end in time: name those that are meant", "before")
-        state, purged = self._state, tombstones(self._state)
-        return [name for name in state.window_names() if (name in purged or state.summary(name).rows) and parse_window(name).stop <= moment]
+        return Choice(until=parse_time(before, "before"))

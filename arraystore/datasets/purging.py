@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from arraystore.datasets.tombstone import gone
+from arraystore.datasets.tombstone import DELETED, gone
 from arraystore.datasets.writer import WITHDRAWN
-from arraystore.errors import Conflict, NotFound
+from arraystore.errors import Conflict, Corrupt, NotFound, VersionExpired
 from arraystore.storage.base import Storage
 from arraystore.versions.commit import WindowChange
 from arraystore.versions.draft import Draft, draft_commit
@@ -23,10 +23,13 @@ from arraystore.versions.log import Log
 from arraystore.versions.packs import encode_pack, load_pack, pack_key, packs_in
 from arraystore.versions.record import PURGE
 from arraystore.versions.redaction import PURGED, Tombstone, digest_of_headers, header_digest, redact, tombstones
-from arraystore.versions.state import State
+from arraystore.versions.state import State, WindowState
 from layouts.naming import is_segment_name, segment_base_version, version_name
+from layouts.problems import InvalidInput
+from layouts.windows import parse_window
 
 ATTEMPTS = 100
+ALL_WINDOWS = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,27 +59,56 @@ class Purge:
         return {"version": self.version, "windows": [window.to_json() for window in self.windows]}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which windows: these names, whatever they hold; else all that hold or held rows, or only those that ended by a moment."""
+
+    names: frozenset[str] | None = None
+    until: int | None = None
+
+    def takes(self, name: str) -> bool:
+        """Whether a window is meant."""
+        if self.names is not None:
+            return name in self.names
+        if self.until is None:
+            return True
+        try:
+            return parse_window(name).stop <= self.until
+        except InvalidInput:  # a series, whose name is anything
+            return False
+
+
 class Purger:
-    """Purges windows of one dataset, which its UUID tells from another of the same key."""
+    """Purges windows of one dataset, which its UUID tells from another of the same key; or of one that was deleted (`deleted`)."""
 
     def __init__(
-        self, log: Log, dataset: str, role: str, windows: Sequence[str], reason: str, *, clock: Callable[[], int] = time.time_ns
+        self,
+        log: Log,
+        dataset: str,
+        role: str,
+        choice: Choice,
+        reason: str,
+        *,
+        deleted: bool = False,
+        clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._log = log
         self._dataset = dataset
         self._role = role
-        self._windows = tuple(dict.fromkeys(windows))
+        self._choice = choice
         self._reason = reason
+        self._deleted = deleted
         self._clock = clock
-        self._headers: dict[str, dict[int, str]] = {window: {} for window in self._windows}
+        self._headers: dict[str, dict[int, str]] = {}
         self._scanned = -1
+        self._deletion = 0
 
     def plan(self) -> Purge:
         """What `purge` would do now; changes nothing."""
         state = self._log.head()
         self._refuse_another(state)
         self._scan(state.version)
-        return Purge(version=None, windows=tuple(self._told(state, state.version + 1)))
+        return Purge(version=None, windows=tuple(self._told(state, self._windows(state), state.version + 1)))
 
     def purge(self) -> tuple[Purge, State]:
         """Say so in one commit, then remove what was said: all of it is gone, durably, when this returns."""
@@ -86,25 +118,26 @@ class Purger:
         def decide(now: State) -> Draft | None:
             self._refuse_another(now)
             self._scan(now.version)
-            said[:] = self._told(now, now.version + 1)
-            there = [window for window in self._windows if self._is_to_be_said(now, window)]
+            windows = self._windows(now)
+            said[:] = self._told(now, windows, now.version + 1)
+            there = [window for window in windows if self._is_to_be_said(now, window)]
             number[:] = [now.version + 1] if there else []
             return self._draft(now, there) if there else None
 
         state = self._log.publish(decide)
-        self._remove(state)
+        self._remove(state, [window.window for window in said])
         return Purge(version=number[0] if number else None, windows=tuple(said)), state
 
     def _refuse_another(self, state: State) -> None:
-        if not state.alive or state.dataset != self._dataset:
+        if state.dataset != self._dataset or state.alive == self._deleted:
             raise gone(self._log, state, self._dataset)
 
     def _draft(self, now: State, windows: Sequence[str]) -> Draft:
         version, moment = now.version + 1, self._clock()
         stones = dict(now.attributes.get(PURGED, {}))
         for window in windows:
-            before, earlier = now.window(window), tombstones(now).get(window)
-            headers = sorted(self._headers[window].items())
+            before, earlier = self._newest(now, window), tombstones(now).get(window)
+            headers = sorted(self._headers.get(window, {}).items())
             stone = Tombstone(
                 version=version,
                 time=moment,
@@ -123,7 +156,7 @@ class Purger:
                 reset=True,
                 attributes={WITHDRAWN: f"purged: {self._reason}"},
             )
-            for window in windows
+            for window in ([] if self._deleted else windows)  # a deleted dataset has none, and the next one made here must not get them
         )
         return Draft(
             draft_commit(
@@ -140,14 +173,6 @@ class Purger:
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
-    def _is_to_be_said(self, now: State, window: str) -> bool:
-        """Whether a window was never purged, has rows, or had some since it was purged last, which older versions still read."""
-        stone = tombstones(now).get(window)
-        if stone is None or now.window(window).segments:
-            return True
-        later = (segment_base_version(name) >= stone.version for name in self._segment_names(window))
-        return any(later) or any(version > stone.version for version in self._headers[window])
-
     def _scan(self, until: int) -> None:
         """Note the commits up to a version, from where the last scan ended, that held rows of the windows."""
         for version in sorted(self._log.versions()):
@@ -156,20 +181,52 @@ class Purger:
                     commit = self._log.record(version)[0]
                 except NotFound:
                     continue  # freed by retention just now
+                if commit.state == DELETED:
+                    self._deletion = version
                 for change in commit.windows:
-                    if change.tail is not None and change.window in self._headers:
-                        self._headers[change.window][version] = header_digest(commit)
+                    if change.tail is not None and self._choice.takes(change.window):
+                        self._headers.setdefault(change.window, {})[version] = header_digest(commit)
         self._scanned = until
 
-    def _told(self, state: State, below: int) -> Iterator[PurgedWindow]:
-        for window in self._windows:
-            now = state.window(window)
+    def _windows(self, state: State) -> list[str]:
+        """The windows that are meant, sorted; those that weren't named only if there is or was something in them."""
+        if self._choice.names is not None and not self._deleted:
+            return sorted(self._choice.names)
+        folders = {name for name in self._log.storage.list(self._log.prefix).prefixes if not name.startswith("_")}
+        stones = tombstones(state)
+        known = {*state.window_names(), *folders, *self._headers, *stones}
+        return [
+            name
+            for name in sorted(filter(self._choice.takes, known))
+            if name in stones or name in self._headers or state.window(name).segments or self._segment_names(name)
+        ]
+
+    def _is_to_be_said(self, now: State, window: str) -> bool:
+        """Whether a window was never purged, has rows, or had some since it was purged last, which older versions still read."""
+        stone = tombstones(now).get(window)
+        if stone is None or now.window(window).segments:
+            return True
+        later = (segment_base_version(name) >= stone.version for name in self._segment_names(window))
+        return any(later) or any(version > stone.version for version in self._headers.get(window, ()))
+
+    def _newest(self, state: State, window: str) -> WindowState:
+        """What the newest version that had the dataset has of a window, unless that was purged."""
+        stone = tombstones(state).get(window)
+        if not self._deleted or (stone is not None and stone.version > self._deletion):
+            return state.window(window)
+        with suppress(NotFound, Corrupt, VersionExpired):
+            return self._log.at(self._deletion - 1).window(window)
+        return state.window(window)
+
+    def _told(self, state: State, windows: Sequence[str], below: int) -> Iterator[PurgedWindow]:
+        for window in windows:
+            now = self._newest(state, window)
             yield PurgedWindow(
                 window=window,
                 rows=now.rows,
                 bytes=now.bytes,
                 segments=len(self._segments(window, below)),
-                commits=len(self._headers[window]),
+                commits=len(self._headers.get(window, ())),
             )
 
     def _segments(self, window: str, below: int) -> list[str]:
@@ -182,15 +239,15 @@ class Purger:
 
     # --- removal -----------------------------------------------------------------------------------------------------
 
-    def _remove(self, state: State) -> None:
+    def _remove(self, state: State, windows: Sequence[str]) -> None:
         """Blank the rows in commits, and remove the segments, of what the state says is purged; durably."""
         storage, stones = self._log.storage, tombstones(state)
-        mine = {window: stones[window] for window in self._windows}
+        mine = {window: stones[window] for window in windows}
         for version in sorted(self._log.objects()):
             _blank_object(self._log, version, mine)
         for pack in packs_in(storage, self._log.prefix):
             blank_pack(self._log, pack, mine)
-        for window in self._windows:
+        for window in windows:
             for path in self._segments(window, stones[window].version):
                 remove_durably(storage, path)
             storage.sync(f"{self._log.prefix}/{window}")

@@ -13,7 +13,7 @@ from arraystore.classes.surface import Surface
 from arraystore.classes.tags import Tags
 from arraystore.datasets.compaction import Compaction
 from arraystore.datasets.dataset import Dataset
-from arraystore.datasets.purging import Purge
+from arraystore.datasets.purging import ALL_WINDOWS, Choice, Purge, Purger
 from arraystore.errors import InvalidInput, NotFound
 from arraystore.place import require
 from arraystore.storage.base import Storage
@@ -21,10 +21,11 @@ from arraystore.upkeep.expiry import Expirer, Expiry
 from arraystore.upkeep.garbage import Collector, Garbage
 from arraystore.upkeep.packing import LEAST, Packer, Packing
 from arraystore.versions.lineage import LineageIndex
+from arraystore.versions.log import Log
 from layouts.classes import Action, Role, StorageClass
-from layouts.naming import format_key, unescape
+from layouts.naming import escape, format_key, unescape
 from layouts.retention import Retention, retention_of
-from layouts.times import parse_duration
+from layouts.times import parse_duration, parse_time
 
 type Surfaces = Callable[[StorageClass], Surface]
 type Clock = Callable[[], int]
@@ -223,12 +224,30 @@ class Maintenance(ABC):
     ) -> Mapping[str, Purge]:
         """Take rows out of every version of all datasets that a pattern names, for good, unless `dry_run`: see `Dataset.purge`.
 
+        Also of datasets that were deleted, whose rows pins still read: those of `windows` that they had, `"*"` for all.
         Role operations.
         """
-        return on_each(
-            self._untagged(),
-            self.role,
-            patterns,
-            Action.PURGE,
-            lambda dataset: dataset.purge(windows, before=before, reason=reason, dry_run=dry_run),
-        )
+        done: dict[str, Purge] = {}
+        for address, surface, key in named(self._untagged(), self.role, patterns, Action.PURGE, deleted=True):
+            if key in surface:
+                done[address] = surface[key].purge(windows, before=before, reason=reason, dry_run=dry_run)
+            elif (purged := purge_deleted(surface.log_of(key), self.role.value, windows, before, reason, dry_run=dry_run)).windows:
+                done[address] = purged
+        return done
+
+
+def purge_deleted(
+    log: Log, role: str, windows: str | Iterable[str] | None, before: TimeLike | None, reason: str, *, dry_run: bool
+) -> Purge:
+    """Purge what a dataset that was deleted left."""
+    if (windows is None) == (before is None):
+        raise InvalidInput("name windows, or a time before which they end; one of the two", "windows")
+    if windows is None:
+        choice = Choice(until=parse_time(before, "before"))
+    elif windows == ALL_WINDOWS:
+        choice = Choice()
+    else:
+        given = (windows,) if isinstance(windows, str) else texts(windows, "windows")
+        choice = Choice(names=frozenset([*given, *map(escape, given)]))  # nothing tells whether they were windows in time or series
+    purger = Purger(log, log.head().dataset, role, choice, text(reason, "reason", empty=False), deleted=True)
+    return purger.plan() if dry_run else purger.purge()[0]

@@ -300,3 +300,67 @@ def test_rows_that_came_between_two_purges_go_though_they_were_withdrawn(opened:
     assert not [key for key, data in everything(storage).items() if LABEL.encode() in data]
     assert maintained(opened).verify(deep=True) == []
     assert maintained(opened).purge("2024-08-08", reason="once more").version is None
+
+
+def test_rows_of_a_dataset_that_was_deleted_go(opened: Opened) -> None:
+    analysis, key = opened("analysis"), ("product", "variant", "venue", "X")
+    dataset = analysis.derived.create(key, schema())
+    dataset.append(rows(LARGE, 0, SECRET, LABEL))
+    dataset.append(rows(3, 0, SECRET, LABEL))
+    dataset.append(rows(3, 1, 7.0, "kept"))
+    pin = dataset.pin("2024-08-08", "2024-08-09")
+    other = dataset.pin("2024-08-09", "2024-08-10")
+    storage = dataset._log.storage
+    assert isinstance(storage, MemoryStorage)
+    analysis.derived.delete(key, reason="licence ended")
+    store = opened("operations")
+    told = store.purge("derived", windows="2024-08-08", reason="licence ended")["derived/product/variant/venue/X"]
+    assert (told.version, [(each.window, each.rows, each.segments, each.commits) for each in told.windows]) == (
+        None,
+        [("2024-08-08", LARGE + 3, 1, 1)],
+    )
+    assert store.read(pin).row_count == LARGE + 3, "a look changes nothing"
+    done = store.purge("derived", windows="2024-08-08", reason="licence ended", dry_run=False)["derived/product/variant/venue/X"]
+    assert (done.version, done.windows) == (6, told.windows)
+    assert not [name for name, data in everything(storage).items() if LABEL.encode() in data or np.float64(SECRET).tobytes() in data]
+    forget_indexes()
+    with pytest.raises(Purged, match=r"window 2024-08-08 was purged in version 6 .* licence ended"):
+        opened("operations").read(pin)
+    assert opened("operations").read(other)["size"].tolist() == [7.0] * 3
+    again = store.purge("derived", before="2024-08-09", reason="more", dry_run=False)["derived/product/variant/venue/X"]
+    assert again.version is None
+    rest = store.purge("derived", windows="*", reason="all of it", dry_run=False)["derived/product/variant/venue/X"]
+    assert (rest.version, [(each.window, each.rows) for each in rest.windows]) == (7, [("2024-08-08", 0), ("2024-08-09", 3)])
+    with pytest.raises(Purged, match="all of it"):
+        opened("operations").read(other)
+    assert store.verify(deep=True).findings == ()
+    made = analysis.derived.create(key, schema())
+    assert (made.version, made.windows(), sorted(made.attributes["purged"])) == (8, (), ["2024-08-08", "2024-08-09"])
+    made.append(rows(3, 0, 5.0))
+    assert made.read()["size"].tolist() == [5.0] * 3
+    with pytest.raises(Purged):
+        opened("operations").read(pin)
+    assert store.verify(deep=True).findings == ()
+
+
+def test_age_reaches_what_was_withdrawn_and_what_only_earlier_datasets_had(opened: Opened) -> None:
+    analysis, key = opened("analysis"), ("product", "variant", "venue", "X")
+    earlier = analysis.derived.create(key, schema())
+    earlier.append(rows(3, 0, 1.0))
+    pins = [earlier.pin()]
+    analysis.derived.delete(key, reason="r")
+    dataset = analysis.derived.create(key, schema())
+    dataset.append(rows(LARGE, 1, 1.0))
+    pins.append(dataset.pin())
+    dataset.withdraw("2024-08-09", reason="bad")
+    dataset.append(rows(3, 3, 1.0))
+    dataset.append({name: [] for name in ("time", "size", "name")}, coverage=[("2024-08-10", "2024-08-11")])
+    done = opened("operations").derived[key].purge(before="2024-08-11", reason="old")
+    assert [(each.window, each.rows) for each in done.windows] == [("2024-08-08", 0), ("2024-08-09", 0)]
+    for pin in pins:
+        with pytest.raises(Purged, match="old"):
+            opened("operations").read(pin)
+    assert opened("operations").derived[key].purge("*", reason="all").version == dataset.refresh().version
+    assert dataset.refresh().read()["size"].tolist() == []
+    with pytest.raises(InvalidInput, match="one of the two"):
+        opened("operations").purge("derived", reason="r")

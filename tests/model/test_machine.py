@@ -489,9 +489,9 @@ class DatasetMachine(RuleBasedStateMachine):
         elif isinstance(outcome, Refused):
             assert answer.error == outcome.error, answer
         elif isinstance(outcome, int):
-            assert (answer.error, answer.version) == ("", outcome)
+            assert (answer.error, answer.version) == ("", outcome), answer
         else:
-            assert (answer.error, answer.version, answer.repeated) == ("", self.model.number + 1, False)
+            assert (answer.error, answer.version, answer.repeated) == ("", self.model.number + 1, False), answer
             self.model.push(outcome, token)
 
     def after_a_fault(self, order: str, answer: Answer, outcome: Outcome, token: tuple[str, int] | None) -> None:
