@@ -50,6 +50,7 @@ class ObjectStorage:
     """
 
     ignores_case = False
+    is_far = True  # a look is a round trip
 
     def __init__(self, store: ObjectStore, url: str = "") -> None:
         self._store = store

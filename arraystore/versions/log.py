@@ -34,7 +34,10 @@ from arraystore.versions.state import State
 
 ATTEMPTS = 1000
 FRESH_SECONDS = 1.0
-"""How long ago the floor may have been looked at before a create; safety doesn't depend on it, only how seldom a commit is unknown."""
+"""How long ago the floor may have been looked at before a create where a look is a round trip, by default always anew.
+
+Safety doesn't depend on it, only how seldom a commit is unknown: one that fell into a hole below the floor, which came meanwhile.
+"""
 
 
 class Log(History):
@@ -194,8 +197,9 @@ class Log(History):
             raise CommitUnknown(msg) from error
 
     def _slept_below_floor(self, version: int) -> bool:
-        """Whether a floor or pack came above what a writer plans on, which has its name free again; looked at only now and then."""
-        if (now := time.monotonic()) - self._looked < FRESH_SECONDS:
+        """Whether a floor or pack came above what a writer plans on, which has its name free again; seldom looked at where it costs."""
+        now = time.monotonic()
+        if getattr(self.storage, "is_far", False) and now - self._looked < FRESH_SECONDS:
             return False
         if self.bound() > version:
             self._known = None

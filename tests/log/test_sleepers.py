@@ -153,10 +153,13 @@ def test_a_pack_tells_whose_version_it_holds(storage: Sleepy, monkeypatch: pytes
     assert segments(storage) == ([] if first else [name.segment])
 
 
-def test_an_idle_handle_looks_before_it_creates(storage: Sleepy, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_far", [False, True])
+def test_a_handle_looks_before_it_creates_in_a_hole(storage: Sleepy, monkeypatch: pytest.MonkeyPatch, is_far: bool) -> None:
     log, name = born(storage), segment()
     go_on(storage, keep=1)
-    monkeypatch.setattr("arraystore.versions.log.FRESH_SECONDS", 0.0)
+    if is_far:
+        monkeypatch.setattr(Sleepy, "is_far", True, raising=False)
+        monkeypatch.setattr("arraystore.versions.log.FRESH_SECONDS", 0.0)
     assert publish(log, name).version == 6
     assert segments(storage) == [name.segment]
     assert not storage.exists(key(2))

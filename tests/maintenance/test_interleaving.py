@@ -172,3 +172,18 @@ def test_a_writer_that_slept_below_the_floor_finds_nothing_to_do_only_where_ther
     collect(opened)
     with pytest.raises(InvalidInput, match="sequences must increase"):
         dataset.append(plain(2), token=("w", 1))
+
+
+@pytest.mark.parametrize("what", ["update", "append"])
+def test_a_writer_behind_all_that_is_kept_goes_on_at_once(opened: Opened, what: str) -> None:
+    dataset = made(opened)
+    dataset.append(plain(2))
+    other = opened("data-quality").canonical[KEY]
+    for number in range(3):
+        other.append(plain(2, 2 * number))
+    opened("operations").canonical[KEY].compact()
+    expire(opened, keep_versions=1)
+    collect(opened)
+    receipt = dataset.append(plain(1, 9)) if what == "append" else dataset.update(attributes={"a": 1})
+    assert receipt.version == opened("operations").canonical[KEY].version == 7
+    assert dataset.refresh().verify(deep=True) == []
