@@ -30,6 +30,7 @@ from arraystore.datasets.dataset import Dataset
 from arraystore.datasets.diff import Diff, WindowDiff
 from arraystore.datasets.gaps import Gap
 from arraystore.datasets.many import read_many
+from arraystore.datasets.statistics import ColumnStats, DatasetStats
 from arraystore.datasets.verify import Finding
 from arraystore.datasets.view import DatasetView
 from arraystore.errors import (
@@ -134,6 +135,7 @@ __all__ = [
     "ClassSummary",
     "Clock",
     "Column",
+    "ColumnStats",
     "CommitUnknown",
     "Committed",
     "Conflict",
@@ -143,6 +145,7 @@ __all__ = [
     "Covered",
     "Dataset",
     "DatasetPlots",
+    "DatasetStats",
     "DatasetView",
     "Decimals",
     "Dependent",

@@ -1,6 +1,6 @@
-"""What a dataset is like, without its rows in one's hands: for which times it has any, and where there are none."""
+"""What a dataset is like: for which times it has rows, where there are none, its columns in numbers, and some rows at random."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,10 @@ from arraystore.arguments import TimeLike
 from arraystore.datasets.coverage import Coverage, Span, series_of, windows_of
 from arraystore.datasets.gaps import Gap, GapFinder, gaps_of
 from arraystore.datasets.reads import Reads
+from arraystore.datasets.sampling import sample_rows
+from arraystore.datasets.statistics import DatasetStats, statistics_of
 from arraystore.errors import InvalidInput
+from arraystore.frames.frame import Frame
 from arraystore.versions.commit import Interval
 from arraystore.versions.state import State, union
 from layouts.classes import Action
@@ -18,6 +21,7 @@ from layouts.times import parse_duration
 from layouts.windows import WindowLength
 
 SCAN_BYTES = 64 << 20
+QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 STEPS = tuple(length.value for length in WindowLength if length is not WindowLength.WHOLE)
 
 
@@ -124,8 +128,101 @@ class Looking(Reads):
         known = view.coverage(found[0][0], found[-1][1])
         return gaps_of(found, union(interval for each in known.windows for interval in each.covered), known.absent)
 
+    def stats(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        columns: Iterable[str] | None = None,
+        *,
+        window: str | None = None,
+        instruments: Iterable[str] | str | None = None,
+        quantiles: Iterable[float] = QUANTILES,
+        tell: Callable[[int], None] | None = None,
+    ) -> DatasetStats:
+        """Columns in numbers: rows, nulls, least, greatest, mean, quantiles, how often which label; in one pass, in bounded memory.
+
+        Quantiles are exact up to 16,383 values of a column; beyond that their ranks are exact to 0.1 % for a billion rows, and
+        `rank_error` tells the bound. Distinct labels are held in memory, numbers aren't.
+
+        Parameters
+        ----------
+        start, end, columns, window, instruments
+            As `read` takes them.
+        quantiles
+            Shares from 0 to 1.
+        tell
+            Is told after each batch how many rows were looked at.
+
+        Examples
+        --------
+        >>> import arraystore
+        >>> store = arraystore.open_store("memory://stats", role="data-quality", create=True)
+        >>> trades = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
+        >>> rows = {"price": [1.0, 3.0], "size": [1.0, 1.0], "side": ["buy", "sell"], "flags": [0, 0]}
+        >>> receipt = trades.append({"time": ["2024-08-08T12", "2024-08-10T12"], **rows})
+        >>> stats = trades.stats(columns=["price", "side"])
+        >>> stats["price"].max, stats["price"].mean, stats["side"].values
+        (3.0, 2.0, (('buy', 1), ('sell', 1)))
+        """
+        self._place.require(Action.READ)
+        view, span, shares = self._still(), arguments.bounds(start, end), _shares(quantiles)
+        schema = view.schema if window is None else view.schema_of(window)
+        wanted = arguments.columns(schema, columns)
+        frames = view.scan(*span, wanted, window=window, instruments=instruments, memory=SCAN_BYTES)
+        rows, found = statistics_of(_telling(frames, tell), [schema.column(name) for name in wanted], shares)
+        return DatasetStats(storage_class=view.storage_class, key=view.key, version=view.version, rows=rows, columns=tuple(found))
+
+    def sample(
+        self,
+        n: int,
+        columns: Iterable[str] | None = None,
+        *,
+        seed: int = 0,
+        window: str | None = None,
+        threads: int | None = None,
+    ) -> Frame:
+        """So many rows drawn at random without repetition, each set of them as likely, in reading order; all where there are fewer.
+
+        The same `seed` draws the same rows of the same version. Decodes only chunks that hold any of them.
+
+        Examples
+        --------
+        >>> import arraystore
+        >>> store = arraystore.open_store("memory://sample", role="data-quality", create=True)
+        >>> trades = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
+        >>> rows = {"price": range(100), "size": [1.0] * 100, "side": [1] * 100, "flags": [0] * 100}
+        >>> receipt = trades.append({"time": range(100), **rows})
+        >>> trades.sample(3, ["price"], seed=7)["price"]
+        array([68., 83., 89.])
+        """
+        self._place.require(Action.READ)
+        count, seed, threads = arguments.whole(n, "n", 0), arguments.whole(seed, "seed", 0), arguments.threads(threads)
+        view = self._still()
+        schema = view.schema if window is None else view.schema_of(window)
+        wanted = arguments.columns(schema, columns)
+        windows = view._state.window_names() if window is None else (view._on_disk(window),)  # noqa: SLF001 - it is this one
+        rows = sample_rows(view._log, view._state, windows, schema, wanted, count=count, seed=seed, threads=threads)  # noqa: SLF001
+        return Frame(rows.reorder(wanted))
+
     def _still(self) -> "Looking":
         return Looking(self._place, self._log, self._state)
+
+
+def _shares(given: Any) -> tuple[float, ...]:
+    listed = tuple(given) if isinstance(given, Iterable) else (given,)
+    for share in listed:
+        if isinstance(share, bool | str) or not isinstance(share, int | float | np.number) or not 0 <= share <= 1:
+            raise InvalidInput(f"{share!r} isn't a share from 0 to 1", "quantiles")
+    return tuple(map(float, listed))
+
+
+def _telling(frames: Iterable[Frame], tell: Callable[[int], None] | None) -> Iterator[Frame]:
+    rows = 0
+    for frame in frames:
+        rows += frame.row_count
+        yield frame
+        if tell is not None:
+            tell(rows)
 
 
 def _step(per: str | None) -> WindowLength | None:
