@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arraystore.cli.command import command, no_match, split_address, with_store
+from arraystore.cli.command import command, no_match, patterns_argument, split_address, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import Column, count, counted, left, print_json, right, table
 from arraystore.errors import InvalidInput, Problem
@@ -41,7 +41,7 @@ _COLUMNS: tuple[Column, ...] = (
         f"arraystore audit raw/binance-usdm/market/rec-1 --root data --expect 12:{'c0ffee' * 10}beef",
     ],
 )
-@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@patterns_argument
 @click.option("--head", "heads_only", is_flag=True, help="Print the newest version and digest of every dataset, to be kept elsewhere.")
 @click.option(
     "--expect",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import command, no_match, with_store
+from arraystore.cli.command import command, no_match, patterns_argument, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import counted, left, print_json, table
 from arraystore.cli.progress import Step, progress
@@ -28,7 +28,7 @@ MEGABYTE = 1_000_000
         "arraystore verify --root data --deep --rate 50 --progress verify.json",
     ],
 )
-@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@patterns_argument
 @click.option("--deep", is_flag=True, help="Read and decode every byte, not only the log, the indexes and the sizes.")
 @click.option("--rate", metavar="MB/s", type=click.FloatRange(min=0, min_open=True), help="Read no more megabytes a second than this.")
 @click.option("--progress", "progress_file", metavar="FILE", help="Keep here how far it has come; what was interrupted goes on.")

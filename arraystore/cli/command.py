@@ -2,42 +2,65 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, override
 
 import click
+from click.core import ParameterSource
 
+from arraystore.cli.addresses import address_of, at_version, complete_address, dataset_at, no_match, split_address
+from arraystore.cli.configuration import LEVELS, LOG_FORMATS, SETTINGS, configured
 from arraystore.cli.exits import EXIT_CODES, INTERRUPTED, Failure, failure, usage_failure
-from arraystore.errors import InvalidInput, NotFound, Problem
-from layouts.classes import Role, StorageClass, parse_storage_class
-from layouts.naming import format_key
+from arraystore.cli.logs import logging_to_stderr
+from layouts.classes import Role
 
 if TYPE_CHECKING:
     from arraystore.classes.roots import Opener
-    from arraystore.datasets.view import DatasetView
-    from arraystore.store import Store
 
 __all__ = [
     "Command",
     "Group",
+    "SettingOption",
     "address_of",
     "at_version",
+    "columns_option",
     "command",
     "dataset_at",
+    "defaults_of",
+    "end_option",
+    "failing",
     "key_argument",
     "no_match",
     "opener_for",
+    "patterns_argument",
     "role_option",
     "root_option",
+    "some_patterns_argument",
     "split_address",
+    "start_option",
     "tell_dry_run",
     "version_option",
+    "window_option",
     "with_store",
 ]
 
+
+class SettingOption(click.Option):
+    """An option that may also stand before the command's name."""
+
+    @override
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        """The command's own flag, else the group's, else whatever else there is."""
+        value, source = super().consume_value(ctx, opts)
+        given = ctx.find_root().params.get(str(self.name)) if ctx.parent is not None else None
+        return (given, ParameterSource.COMMANDLINE) if given and source is not ParameterSource.COMMANDLINE else (value, source)
+
+
 root_option = click.option(
     "--root",
+    cls=SettingOption,
     metavar="URL",
     envvar="ARRAYSTORE_ROOT",
     show_envvar=True,
@@ -46,6 +69,7 @@ root_option = click.option(
 )
 role_option = click.option(
     "--role",
+    cls=SettingOption,
     type=click.Choice([role.value for role in Role]),
     envvar="ARRAYSTORE_ROLE",
     show_envvar=True,
@@ -53,7 +77,13 @@ role_option = click.option(
     show_default=True,
     help="Act as this role; operations reads everything.",
 )
-key_argument = click.argument("key", metavar="CLASS/KEY")
+key_argument = click.argument("key", metavar="CLASS/KEY", shell_complete=complete_address)
+patterns_argument = click.argument("patterns", metavar="[PATTERN]...", nargs=-1, shell_complete=complete_address)
+some_patterns_argument = click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True, shell_complete=complete_address)
+start_option = click.option("--start", metavar="TIME", help="Only from this time on.")
+end_option = click.option("--end", metavar="TIME", help="Only before this time.")
+window_option = click.option("--window", help="Look into this window only; of an experiment run, into this series.")
+columns_option = click.option("--columns", metavar="NAME,…", help="Only these columns, in this order.")
 version_option = click.option("--version", metavar="NUMBER|TIME", help="Look at this version, or at what was the newest at that time.")
 
 
@@ -66,7 +96,17 @@ class Command(click.Command):
         self.params.append(
             click.Option(["--json", "as_json"], is_flag=True, is_eager=True, help="Print one JSON document on stdout, and nothing else.")
         )
-        self.params.append(click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."))
+        self.params += [
+            click.Option(["--log"], type=click.Choice(LOG_FORMATS), envvar="ARRAYSTORE_LOG", help="Log on stderr, as text or JSON lines."),
+            click.Option(
+                ["--log-level"],
+                type=click.Choice(LEVELS),
+                envvar="ARRAYSTORE_LOG_LEVEL",
+                default="info",
+                help="Log this and what is graver.",
+            ),
+            click.Option(["--debug"], is_flag=True, help="Show the traceback of an error."),
+        ]
 
     @override
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -78,21 +118,36 @@ class Command(click.Command):
     @override
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error leaves it as a `Failure`."""
-        debug = ctx.params.pop("debug")
-        try:
+        debug, log, log_level = (ctx.params.pop(name) for name in ("debug", "log", "log_level"))
+        ctx.meta.update(log=log, log_level=log_level)
+        with failing(debug=debug), logging_to_stderr(log, log_level):
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Exception as error:
-            if debug:
-                traceback.print_exc()
-            raise failure(error) from error
+
+
+@contextmanager
+def failing(*, debug: bool = False) -> Iterator[None]:
+    """Any error leaves as a `Failure`."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        raise failure(error) from error
 
 
 class Group(click.Group):
-    """The commands in the order they are met, and their exit codes."""
+    """The commands in the order they are met, set as the configuration file says, and their exit codes."""
 
     command_class = Command
+
+    @override
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run what was named, with what the file says in place of defaults."""
+        with failing():
+            ctx.default_map = defaults_of(self, {} if _asks_for_help(ctx.args) else configured())
+            return super().invoke(ctx)
 
     @override
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -117,6 +172,24 @@ class Group(click.Group):
         """Run a command line and leave the process with its exit code; with `standalone_mode=False` errors are the caller's."""
         run = partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
         return sys.exit(_exit_code_of(run)) if standalone_mode else run()
+
+
+def defaults_of(group: click.Group, file: Mapping[str, str]) -> dict[str, Any]:
+    """What takes the place of the defaults of each command's parameters that are settings, as click wants it.
+
+    It is for the commands that also take it from the environment.
+    """
+    variables = {each.variable: each.name for each in SETTINGS}
+    made: dict[str, Any] = {}
+    for name, each in group.commands.items():
+        settings = ((str(param.name), variables.get(str(param.envvar), "")) for param in each.params)
+        made[name] = {param: file[called] for param, called in settings if called in file}
+    return made
+
+
+def _asks_for_help(words: Sequence[str]) -> bool:
+    """Whether a broken configuration file mustn't stand in the way."""
+    return any(word in ("-h", "--help") for word in words)
 
 
 def _exit_code_of(run: Callable[[], Any]) -> int:
@@ -167,37 +240,3 @@ def with_store(function: Callable[..., Any]) -> Callable[..., Any]:
         return done
 
     return root_option(role_option(opened))
-
-
-def split_address(address: str) -> tuple[StorageClass, str]:
-    """The storage class and the escaped key that an address names.
-
-    >>> split_address("canonical/binance-usdm/trades/BTCUSDT")
-    (<StorageClass.CANONICAL: 'canonical'>, 'binance-usdm/trades/BTCUSDT')
-    """
-    name, _, key = address.partition("/")
-    if not key:
-        what = f"{address!r} names no dataset; give CLASS/KEY, such as canonical/binance-usdm/trades/BTCUSDT (`arraystore ls` lists them)"
-        raise InvalidInput(Problem("address", what))
-    return parse_storage_class(name), key
-
-
-def address_of(storage_class: str, key: Sequence[str]) -> str:
-    """What `split_address` takes apart again."""
-    return f"{storage_class}/{format_key(key)}"
-
-
-def dataset_at(store: "Store", address: str, version: str | None = None) -> "DatasetView":
-    """The dataset at an address, at a version (a number or a time) or at its newest."""
-    storage_class, key = split_address(address)
-    return at_version(store.surface(storage_class)[key], version)
-
-
-def at_version(dataset: "DatasetView", version: str | None) -> "DatasetView":
-    """The dataset at a version, which is told as a number or a time; None for the one it is at."""
-    return dataset if version is None else dataset.at(int(version) if version.isdecimal() else version)
-
-
-def no_match(store: "Store", patterns: Iterable[str]) -> NotFound:
-    """What is raised where patterns name nothing."""
-    return NotFound(f"no dataset in {store.url} matches {' or '.join(map(repr, patterns))}; `arraystore ls` lists them")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arraystore.cli.command import command, no_match, with_store
+from arraystore.cli.command import command, no_match, patterns_argument, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import count, counted, left, print_json, right, size, table
 from arraystore.cli.progress import Step, progress
@@ -25,7 +25,7 @@ _COLUMNS = (left("dataset"), right("had"), right("has"), right("segments"), righ
         "arraystore copy 'canonical/binance-usdm' --root data --to s3://bucket/data --dry-run",
     ],
 )
-@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@patterns_argument
 @click.option("--to", "target", metavar="URL", required=True, help="Where to: a directory, or s3://, gs://, az://; made if there is none.")
 @click.option("--dry-run", is_flag=True, help="Tell what would be brought, and write nothing.")
 @with_store

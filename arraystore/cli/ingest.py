@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import command, opener_for, root_option, tell_dry_run
+from arraystore.cli.command import SettingOption, command, opener_for, root_option, tell_dry_run
 from arraystore.cli.output import count, counted, left, print_json, right, table
 from arraystore.cli.progress import Step, progress, say
 from arraystore.errors import InvalidInput, Problem
@@ -52,6 +52,7 @@ def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:  # 
 @root_option
 @click.option(
     "--role",
+    cls=SettingOption,
     type=click.Choice([role.value for role in Role]),
     envvar="ARRAYSTORE_ROLE",
     show_envvar=True,

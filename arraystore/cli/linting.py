@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import command, no_match, role_option
+from arraystore.cli.addresses import datasets_matching
+from arraystore.cli.command import SettingOption, command, no_match, role_option
 from arraystore.cli.exits import FINDINGS
-from arraystore.cli.listing import datasets_matching
 from arraystore.cli.output import count, counted, print_json, printable
 from layouts.classes import StorageClass
 from layouts.deviations import Severity
@@ -25,7 +25,12 @@ __all__ = ["lint"]
 SHOWN_PLACES = 5
 
 _store_option = click.option(
-    "--root", metavar="URL", envvar="ARRAYSTORE_ROOT", show_envvar=True, help="The store that keys are of; not needed for paths."
+    "--root",
+    cls=SettingOption,
+    metavar="URL",
+    envvar="ARRAYSTORE_ROOT",
+    show_envvar=True,
+    help="The store that keys are of.",
 )
 
 

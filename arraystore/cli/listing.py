@@ -1,17 +1,14 @@
 """`ls`: what lies where."""
 
-from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import address_of, command, with_store
+from arraystore.cli.addresses import datasets_matching
+from arraystore.cli.command import address_of, command, patterns_argument, with_store
 from arraystore.cli.extent import extent
 from arraystore.cli.history import newest_versions
 from arraystore.cli.output import count, counted, left, print_json, right, size, table, to_the_second
-from layouts.classes import Action, StorageClass, may
-from layouts.naming import KEY_TEMPLATES
 
 if TYPE_CHECKING:
     from arraystore.datasets.view import DatasetView
@@ -34,7 +31,7 @@ _COLUMNS = (
 @command(
     "ls", examples=["arraystore ls --root data", "arraystore ls --root data 'canonical/*/trades'", "arraystore ls --root data raw --json"]
 )
-@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@patterns_argument
 @click.option("--venue", help="Only datasets of this venue, in the classes whose keys name one.")
 @with_store
 def ls(store: "Store", *, patterns: tuple[str, ...], venue: str | None, as_json: bool) -> None:
@@ -51,29 +48,6 @@ def ls(store: "Store", *, patterns: tuple[str, ...], venue: str | None, as_json:
     table(_COLUMNS, map(_cells, listed))
     rows, stored = (sum(entry[field] for entry in listed) for field in ("rows", "bytes"))
     click.echo(f"\n{counted(len(listed), 'dataset')}, {counted(rows, 'row')}, {size(stored)} in {store.url}")
-
-
-def datasets_matching(store: "Store", patterns: Iterable[str], venue: str | None = None) -> "Iterator[DatasetView]":
-    """The datasets that any pattern names (no pattern: all), class by class, sorted by key; of a venue, in the classes that tell it.
-
-    Classes that the role may not read are left out, unless a pattern names one: then AccessDenied.
-    """
-    wanted = [pattern.rstrip("/") for pattern in patterns]
-    named = {pattern.partition("/")[0] for pattern in wanted}
-    for storage_class in StorageClass:
-        if storage_class.value not in named and not may(store.role, storage_class, Action.READ):
-            continue
-        if venue is not None and "venue" not in KEY_TEMPLATES[storage_class]:
-            continue
-        surface = store.surface(storage_class)
-        for key in surface.find(venue=venue):
-            address = address_of(storage_class, key)
-            if not wanted or any(_matches(address, pattern) for pattern in wanted):
-                yield surface[key]
-
-
-def _matches(address: str, pattern: str) -> bool:
-    return fnmatchcase(address, pattern) or fnmatchcase(address, f"{pattern}/*")
 
 
 def _described(store: "Store", dataset: "DatasetView") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arraystore.cli.command import command, with_store
+from arraystore.cli.command import command, some_patterns_argument, with_store
 from arraystore.cli.output import count, counted, left, print_json, right, size, table, to_the_second
 from arraystore.errors import InvalidInput, Problem
 
@@ -26,7 +26,7 @@ _RUNS = (left("dataset"), left("window"), right("segments"), right("tails"), rig
         "arraystore compact raw canonical --leave-bytes 67108864 --root data",
     ],
 )
-@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+@some_patterns_argument
 @click.option("--max-rows", type=int, help="Rows of a segment at most.")
 @click.option("--leave-bytes", type=int, metavar="BYTES", help="Leave segments of so many bytes or more as they are.")
 @click.option("--dry-run", is_flag=True, help="Show what would become one segment, and change nothing.")
@@ -71,7 +71,6 @@ def _only_shown(*, dry_run: bool, yes: bool) -> bool:
     return not yes
 
 
-_patterns = click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
 _dry_run = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing; so does leaving out --yes.")
 _yes = click.option("--yes", is_flag=True, help="Do it.")
 
@@ -79,7 +78,7 @@ _GARBAGE = (left("dataset"), right("segments"), right("artifacts"), right("commi
 
 
 @command("gc", examples=["arraystore gc '*' --root data", "arraystore gc canonical derived --yes --root data"])
-@_patterns
+@some_patterns_argument
 @click.option("--grace", metavar="DURATION", help="Leave writers alone that planned within this time, such as 2h; a day unless said.")
 @_dry_run
 @_yes
@@ -117,7 +116,7 @@ _EXPIRY = (left("dataset"), left("step"), right("gone up to"), right("next up to
         "arraystore expire 'canonical/*/trades' --keep 90d --keep-versions 5 --reason 'space' --yes --root data",
     ],
 )
-@_patterns
+@some_patterns_argument
 @click.option("--keep-versions", type=int, metavar="NUMBER", help="Keep so many newest versions, whatever the class's rule says.")
 @click.option("--keep", metavar="DURATION", help="Keep what was the newest version within this time, such as 90d.")
 @click.option("--delay", metavar="DURATION", help="Between marking versions and their end; 7 days unless said.")
@@ -174,7 +173,7 @@ _PACKED = (left("dataset"), right("first"), right("last"), right("size"), right(
     "pack",
     examples=["arraystore pack '*' --root data", "arraystore pack execution-records --least 1000 --yes --root data"],
 )
-@_patterns
+@some_patterns_argument
 @click.option("--least", type=int, help="Leave datasets alone that have fewer commits to pack (256 by default).")
 @_dry_run
 @_yes
@@ -215,7 +214,7 @@ _PURGED = (left("dataset"), left("window"), right("rows"), right("size"), right(
         "arraystore purge canonical/vendor --window '*' --reason 'licence ended' --yes --root data",
     ],
 )
-@_patterns
+@some_patterns_argument
 @click.option("--window", "windows", multiple=True, help="Purge this window; may be repeated; '*' for all.")
 @click.option("--before", metavar="TIME", help="Instead: all windows that end at this time or before.")
 @click.option("--reason", required=True, help="Why, for who asks for these rows.")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arraystore.cli.command import command, no_match, split_address, with_store
+from arraystore.cli.command import command, no_match, patterns_argument, split_address, with_store
 from arraystore.cli.exits import FINDINGS
 from arraystore.cli.output import counted, left, print_json, table
 from arraystore.cli.progress import Step, progress
@@ -25,7 +25,7 @@ __all__ = ["repair"]
         "arraystore repair canonical/binance-usdm --root data --from s3://bucket/data --dry-run",
     ],
 )
-@click.argument("patterns", metavar="[PATTERN]...", nargs=-1)
+@patterns_argument
 @click.option("--from", "source", metavar="URL", help="A copy of this store; without one, only what the log itself tells is made anew.")
 @click.option(
     "--expect",

@@ -1,12 +1,13 @@
-"""`head`: some rows, as they were written."""
+"""`head`, `tail` and `sample`: some rows, as they were written."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from arraystore.cli.cells import as_base64, as_letters, cells_of, shown
-from arraystore.cli.command import address_of, command, dataset_at, key_argument, version_option, with_store
+from arraystore.cli.command import address_of, columns_option, command, dataset_at, key_argument, version_option, window_option, with_store
 from arraystore.cli.output import left, print_json, right, table
 from arraystore.errors import InvalidInput, NotFound, Problem
 from layouts.columns import Kind
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
     from arraystore.store import Store
     from layouts.schema import Schema
 
-__all__ = ["head"]
+__all__ = ["head", "names_of", "sample", "series_to_read", "tail"]
 
 HEAD_LENGTH = 10
 
 _ON_THE_RIGHT = (Kind.NUMBER, Kind.DECIMAL, Kind.FLAGS)
+
+
+_number_option = click.option(
+    "-n", "--number", type=click.IntRange(min=0), default=HEAD_LENGTH, show_default=True, help="Show this many rows."
+)
 
 
 @command(
@@ -32,33 +38,89 @@ _ON_THE_RIGHT = (Kind.NUMBER, Kind.DECIMAL, Kind.FLAGS)
     ],
 )
 @key_argument
-@click.option("-n", "--number", type=click.IntRange(min=0), default=HEAD_LENGTH, show_default=True, help="Show this many rows.")
-@click.option("--columns", metavar="NAME,…", help="Show only these columns, in this order.")
-@click.option("--window", help="Look into this window only; of an experiment run, into this series.")
-@click.option("--tail", is_flag=True, help="Show the last rows instead of the first.")
+@_number_option
+@columns_option
+@window_option
+@click.option("--tail", "from_end", is_flag=True, help="Show the last rows instead of the first.")
 @version_option
 @with_store
-def head(
-    store: "Store",
-    *,
-    key: str,
-    number: int,
-    columns: str | None,
-    window: str | None,
-    tail: bool,
-    version: str | None,
-    as_json: bool,
-) -> None:
+def head(store: "Store", *, key: str, from_end: bool, as_json: bool, **asked: Any) -> None:
     """Show the first rows of a dataset.
 
     In the order in which it reads back. In JSON, bytes are base64, and NaN and infinities are text.
     """
+    _show_rows(store, key, _last if from_end else _first, as_json=as_json, **asked)
+
+
+@command(
+    "tail",
+    examples=["arraystore tail canonical/binance-usdm/trades/BTCUSDT --root data -n 5", "arraystore tail 'raw/*/market/rec-1' --root data"],
+)
+@key_argument
+@_number_option
+@columns_option
+@window_option
+@version_option
+@with_store
+def tail(store: "Store", *, key: str, as_json: bool, **asked: Any) -> None:
+    """Show the last rows of a dataset.
+
+    In the order in which it reads back; decodes only the chunks that hold them.
+    """
+    _show_rows(store, key, _last, as_json=as_json, **asked)
+
+
+@command(
+    "sample",
+    examples=[
+        "arraystore sample canonical/binance-usdm/trades/BTCUSDT --root data -n 5",
+        "arraystore sample canonical/binance-usdm/trades/BTCUSDT --root data --seed 7 --columns time,price --json",
+    ],
+)
+@key_argument
+@_number_option
+@columns_option
+@window_option
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another number draws other rows.")
+@version_option
+@with_store
+def sample(store: "Store", *, key: str, seed: int, as_json: bool, **asked: Any) -> None:
+    """Show rows of a dataset drawn at random.
+
+    Without repetition, in the order in which they read back; the same seed draws the same rows of a version.
+    """
+    _show_rows(store, key, partial(_drawn, seed), as_json=as_json, **asked)
+
+
+def _first(dataset: "DatasetView", number: int, names: list[str], window: str | None) -> "Frame":
+    return dataset.read(rows=(0, number), columns=names, window=window)
+
+
+def _last(dataset: "DatasetView", number: int, names: list[str], window: str | None) -> "Frame":
+    return dataset.last(number, names, window=window)
+
+
+def _drawn(seed: int, dataset: "DatasetView", number: int, names: list[str], window: str | None) -> "Frame":
+    return dataset.sample(number, names, seed=seed, window=window)
+
+
+def _show_rows(
+    store: "Store",
+    key: str,
+    read: "Callable[[DatasetView, int, list[str], str | None], Frame]",
+    *,
+    number: int,
+    columns: str | None,
+    window: str | None,
+    version: str | None,
+    as_json: bool,
+) -> None:
+    """Print the rows that `read` takes of a dataset."""
     dataset = dataset_at(store, key, version)
-    window = _series(dataset, window)
+    window = series_to_read(dataset, window)
     schema = dataset.schema if window is None else dataset.schema_of(window)
-    names = _names(schema, columns)
-    frame = dataset.last(number, names, window=window) if tail else dataset.read(rows=(0, number), columns=names, window=window)
-    lines = list(_lines(frame, as_base64 if as_json else as_letters))
+    names = names_of(schema, columns)
+    lines = list(_lines(read(dataset, number, names, window), as_base64 if as_json else as_letters))
     if as_json:
         described = [{"name": name, "kind": str(schema.column(name).kind), "unit": schema.column(name).unit or None} for name in names]
         told = {"dataset": address_of(dataset.storage_class, dataset.key), "version": dataset.version, "columns": described}
@@ -68,7 +130,7 @@ def head(
     table(headings, [[*map(shown, line)] for line in lines])
 
 
-def _series(dataset: "DatasetView", window: str | None) -> str | None:
+def series_to_read(dataset: "DatasetView", window: str | None) -> str | None:
     """The window to read, None for all; of several series, each with its own schema, one must have been chosen."""
     if window is not None:
         return window
@@ -83,7 +145,7 @@ def _series(dataset: "DatasetView", window: str | None) -> str | None:
     return None
 
 
-def _names(schema: "Schema", columns: str | None) -> list[str]:
+def names_of(schema: "Schema", columns: str | None) -> list[str]:
     """The columns to show; every unknown one is a problem."""
     if columns is None:
         return list(schema.names)

@@ -10,6 +10,7 @@ from arraystore.classes.surface import Surface
 from arraystore.errors import ArrayStoreError, NotFound
 from arraystore.findings import Finding, finding
 from arraystore.upkeep.garbage import Collector
+from arraystore.versions.commit import Interval
 from arraystore.versions.entry import Entry, entry_of
 from layouts.retention import retention_of
 from layouts.times import format_time
@@ -20,8 +21,9 @@ FAILED_STATES = ("failed", "abandoned")
 class ClassStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A class in numbers.
 
-    `bytes` are those of the newest versions; `last_commit` is ns since 1970 UTC (0: none); `unfinished` counts windows that aren't
-    complete, `states` datasets by the state that they tell of themselves (experiment runs do); `unreadable` are datasets that can't be
+    `bytes` are those of the newest versions; `span` is the first and the last time of their rows (ns since 1970 UTC; those of runs left
+    out); `last_commit` is ns since 1970 UTC (0: none); `unfinished` counts windows that aren't complete, `states` datasets by the state
+    that they tell of themselves (experiment runs do); `unreadable` are datasets that can't be
     opened. `garbage` and `garbage_bytes` are what `gc` would remove now; None if that wasn't looked for.
     """
 
@@ -32,6 +34,7 @@ class ClassStatus(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     last_commit: int = 0
     unfinished: int = 0
+    span: Interval | None = None
     states: Mapping[str, int] = {}
     unreadable: tuple[Finding, ...] = ()
     garbage: int | None = None
@@ -45,7 +48,9 @@ class ClassStatus(msgspec.Struct, frozen=True, kw_only=True):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, times as ISO-8601 UTC."""
         built: dict[str, Any] = msgspec.to_builtins(self)
-        return built | {"last_commit": format_time(self.last_commit) if self.last_commit else None, "failures": self.failures}
+        span = None if self.span is None else [format_time(time) for time in self.span]
+        last_commit = format_time(self.last_commit) if self.last_commit else None
+        return built | {"last_commit": last_commit, "span": span, "failures": self.failures}
 
 
 def class_status(surface: Surface, role: str, *, deep: bool) -> ClassStatus:
@@ -60,11 +65,16 @@ def class_status(surface: Surface, role: str, *, deep: bool) -> ClassStatus:
         bytes=sum(entry.bytes for entry in entries),
         last_commit=max((entry.changed for entry in entries), default=0),
         unfinished=sum(entry.unfinished for entry in entries),
+        span=_span([entry.span for entry in entries if entry.span is not None]),
         states=dict(sorted(Counter(entry.state for entry in entries if entry.state).items())),
         unreadable=tuple(unreadable),
         garbage=None if garbage is None else len(garbage),
         garbage_bytes=None if garbage is None else sum(garbage),
     )
+
+
+def _span(spans: list[Interval]) -> Interval | None:
+    return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
 
 def _entries(surface: Surface) -> tuple[list[Entry], list[Finding]]:
