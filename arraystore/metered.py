@@ -1,8 +1,8 @@
 """A storage that counts what is read through it, and reads no faster than it is told to."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, closing
 
 from arraystore.forks import Guard
 from arraystore.storage.base import Batch, Buffer, Listing, Storage
@@ -73,6 +73,13 @@ class Metered:
         pieces = self._storage.get_ranges(key, ranges)
         self._meter.count(sum(map(len, pieces)))
         return pieces
+
+    def iter_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Generator[bytes]:
+        """See `Storage.iter_ranges`."""
+        with closing(self._storage.iter_ranges(key, ranges)) as pieces:
+            for piece in pieces:
+                self._meter.count(len(piece))
+                yield piece
 
     def size(self, key: str) -> int:
         """See `Storage.size`."""

@@ -8,7 +8,7 @@ import functools
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import perf_counter, thread_time
 
@@ -46,14 +46,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_helpers)
 
 
-def run_jobs(jobs: Sequence[Job], threads: int | None = None) -> None:
+def run_jobs(jobs: Iterable[Job], threads: int | None = None) -> None:
     """Run all jobs on `threads` threads (default: one per processor), the caller's among them; the first error is raised.
+
+    Jobs that are made one by one (an iterator) are made while earlier ones run, one at a time.
 
     Where jobs wait for a medium far away, more and more of them wait side by side, unless `threads` is 1. Nothing runs any more when
     this returns or raises.
     """
-    workers = min(threads or default_threads(), len(jobs))
-    share(jobs, workers, most=workers if threads == 1 else min(max(workers, HELPERS_WHILE_WAITING), len(jobs)))
+    count = len(jobs) if isinstance(jobs, Sized) else MOST_THREADS
+    workers = min(threads or default_threads(), count)
+    share(jobs, workers, most=workers if threads == 1 else min(max(workers, HELPERS_WHILE_WAITING), count))
 
 
 def run_small_jobs(jobs: Sequence[Job], threads: int | None = None) -> None:
@@ -69,17 +72,35 @@ def run_small_jobs(jobs: Sequence[Job], threads: int | None = None) -> None:
             return
 
 
-def share(jobs: Sequence[Job], workers: int, most: int = 0) -> None:
+class _Queue:
+    """Hands out jobs to threads, each once; an iterator of them is asked by one thread at a time."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._jobs = iter(jobs)
+        self._guard = threading.Lock()
+        self.is_empty = False
+
+    def take(self) -> Job | None:
+        """The next job; None if there is no more."""
+        with self._guard:
+            job = next(self._jobs, None)
+            self.is_empty = job is None
+            return job
+
+    def clear(self) -> None:
+        """Hand out no more."""
+        with self._guard:
+            self._jobs = iter(())
+            self.is_empty = True
+
+
+def share(jobs: Iterable[Job], workers: int, most: int = 0) -> None:
     """Run jobs on the caller's thread and `workers` − 1 others, and on up to `most` where they wait instead of computing."""
-    queue = deque(jobs)
+    queue = _Queue(jobs)
     futures: list[Future[None]] = []
 
     def work() -> None:
-        while True:
-            try:
-                job = queue.popleft()
-            except IndexError:
-                return
+        while (job := queue.take()) is not None:
             begun, busy = perf_counter(), thread_time()
             try:
                 job()
@@ -87,7 +108,7 @@ def share(jobs: Sequence[Job], workers: int, most: int = 0) -> None:
                 queue.clear()
                 raise
             waited = perf_counter() - begun - (thread_time() - busy)
-            if waited > SLOW_JOB_SECONDS and queue and len(futures) + 1 < most:
+            if waited > SLOW_JOB_SECONDS and not queue.is_empty and len(futures) + 1 < most:
                 futures.append(_helpers().submit(work))
 
     futures += [_helpers().submit(work) for _ in range(workers - 1)]

@@ -13,7 +13,7 @@ from collections import deque
 import numpy as np
 
 LEAST_BYTES = 4 << 20
-IDLE_BYTES = 512 << 20
+IDLE_BYTES = 1 << 30  # ten million rows of twelve columns
 BLOCK_BYTES = 2 << 20  # a huge page
 SLACK = 1.25  # a block may be so many times larger than what is asked for
 

@@ -1,6 +1,7 @@
 """Puts a result together: allocates each of its arrays once, and has every source fill its place in it."""
 
 import math
+import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,8 +23,8 @@ from arraystore.storage.base import Storage
 from layouts.schema import Column, Kind, Schema
 
 SMALL_BYTES = 3 << 20  # decoded; handing less than this to other threads costs more than it saves
-JOBS_PER_THREAD = 8
-JOB_BYTES = (1 << 16, 1 << 21)  # stored; at least and at most
+JOB_BYTES = 1 << 21  # stored, at most
+PORTIONS = 3  # a job is a part of what is left: so many of what each thread would do of it
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -248,20 +249,36 @@ class Assembly:
 
 def fill(storage: Storage, fills: Iterable[Fill], threads: int | None = None) -> None:
     """Fetch and decode all that is to be filled in."""
-    wanted = [(each, _copy_decoded(each)) for each in fills if len(each.runs.starts)]
-    stored = decoded = 0
-    for each, _ in wanted:
-        first, last = int(each.runs.starts[0]) // each.table.entry.chunk, int(each.runs.stops[-1] - 1) // each.table.entry.chunk
-        stored += int(each.table.length[first : last + 1].sum(dtype=np.int64))
-        decoded += min(last + 1 - first, each.runs.count) * each.table.chunk_bytes
-    threads = threads or default_threads()
-    at_most = min(max(stored // (threads * JOBS_PER_THREAD), JOB_BYTES[0]), JOB_BYTES[1])
-    jobs: list[Job] = [
-        partial(fetch_into, storage, each.source.part.prefix, fetch, each.out, each.finish, each.levels)
-        for each, held in wanted
-        for fetch in plan_fetches(each.table, each.runs, each.target, at_most, held)
-    ]
-    (run_small_jobs if decoded <= SMALL_BYTES else run_jobs)(jobs, threads)
+    wanted = [(each, _decoded_bytes(each)) for each in fills if len(each.runs.starts)]
+    decoded = sum(size for _, size in wanted)
+    if decoded <= SMALL_BYTES:
+        run_small_jobs([job for each, _ in wanted for job in _jobs(storage, each, decoded, 1)], threads)
+    else:
+        threads = threads or default_threads()
+        left = accumulate((size for _, size in wanted), operator.sub, initial=decoded)
+        run_jobs((job for (each, _), there in zip(wanted, left, strict=False) for job in _jobs(storage, each, there, threads)), threads)
+
+
+def _decoded_bytes(each: Fill) -> int:
+    """Bytes of the chunks that are to be decoded, at most."""
+    length = each.table.entry.chunk
+    first, last = int(each.runs.starts[0]) // length, int(each.runs.stops[-1] - 1) // length
+    return min(last + 1 - first, each.runs.count) * each.table.chunk_bytes
+
+
+def _jobs(storage: Storage, each: Fill, left_bytes: int, threads: int) -> Iterator[Job]:
+    """What is to be done to fill one array, where so many bytes are left to be decoded from here on.
+
+    Each job is a part of what is left, so that the last ones are small and no thread waits long for another.
+    """
+    size = each.table.chunk_bytes
+    later = left_bytes - _decoded_bytes(each)
+
+    def portion(chunks: int) -> int:
+        return max(1, (chunks * size + later) // (threads * PORTIONS * size))
+
+    for fetch in plan_fetches(each.table, each.runs, each.target, JOB_BYTES, _copy_decoded(each), portion if threads > 1 else None):
+        yield partial(fetch_into, storage, each.source.part.prefix, fetch, each.out, each.finish, each.levels)
 
 
 def read_array(storage: Storage, source: Source, array: str, threads: int | None = None) -> np.ndarray:

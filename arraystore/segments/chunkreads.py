@@ -1,6 +1,7 @@
 """Carries out planned reads of chunks: fetches their bytes, proves them, and decodes them where they belong."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -45,23 +46,25 @@ def fetch_into(
     storage: Storage, prefix: str, fetch: Fetch, out: np.ndarray, finish: Finish | None = None, levels: slice | None = None
 ) -> None:
     """Read what is planned of one object, and put it (of its second dimension only `levels`) where it belongs in `out`."""
-    table = fetch.table
-    whole = table.entry.chunk if levels is None and out.dtype == table.entry.dtype else 0
-    codec = table.entry.codec
-    name, fetched = _fetch(storage, prefix, fetch)
-    for take, bounds, checksum, stored in fetched:
-        chunk, _, first, elements = take
-        target = out[first : first + elements]
-        try:
-            _check_length(stored, bounds)
-            if elements == whole:
-                decode_chunk(codec, stored, checksum, target)
-            else:
-                _decode_part(table, take, stored, checksum, target, levels)
-            if finish is not None:
-                finish.apply(target)
-        except Corrupt as error:
-            raise Corrupt(f"{name}: chunk {chunk} is damaged: {error}") from error
+    table, codec = fetch.table, fetch.table.entry.codec
+    straight = levels is None and out.dtype == table.entry.dtype
+    whole = table.entry.chunk if straight else 0
+    stops_early = straight and codec in STOPS_EARLY
+    with closing(_fetch(storage, prefix, fetch)) as fetched:
+        for take, checksum, stored in fetched:
+            chunk, source, first, elements = take
+            target = out[first : first + elements]
+            try:
+                if elements == whole:
+                    decode_chunk(codec, stored, checksum, target)
+                elif stops_early and isinstance(source, slice) and source.stop == elements:  # so it starts at 0 and skips none
+                    decode_chunk(codec, stored, checksum, target, beginning=True)
+                else:
+                    _decode_part(table, take, stored, checksum, target, levels)
+                if finish is not None:
+                    finish.apply(target)
+            except Corrupt as error:
+                raise _damaged(fetch, prefix, chunk, error) from error
 
 
 def decode_each(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[tuple[Take, np.ndarray]]:
@@ -71,31 +74,39 @@ def decode_each(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[tuple[T
     """
     entry = fetch.table.entry
     chunk = np.empty((entry.chunk, *entry.shape[1:]), entry.dtype)
-    name, fetched = _fetch(storage, prefix, fetch)
-    for take, bounds, checksum, stored in fetched:
-        try:
-            _check_length(stored, bounds)
-            decode_chunk(entry.codec, stored, checksum, chunk)
-        except Corrupt as error:
-            raise Corrupt(f"{name}: chunk {take.chunk} is damaged: {error}") from error
-        yield take, chunk[take.chosen]
+    with closing(_fetch(storage, prefix, fetch)) as fetched:
+        for take, checksum, stored in fetched:
+            try:
+                decode_chunk(entry.codec, stored, checksum, chunk)
+            except Corrupt as error:
+                raise _damaged(fetch, prefix, take.chunk, error) from error
+            yield take, chunk[take.chosen]
 
 
-def _fetch(storage: Storage, prefix: str, fetch: Fetch) -> tuple[str, Iterator[tuple[Take, tuple[int, int], int, bytes]]]:
-    """The object's name, and for each take where its chunk lies in it, its checksum and its stored bytes."""
-    name = f"{prefix}/{fetch.table.object_name(fetch.shard)}"
+def _fetch(storage: Storage, prefix: str, fetch: Fetch) -> Generator[tuple[Take, int, bytes]]:
+    """Each take with its chunk's checksum and stored bytes."""
     takes = fetch.takes()
-    ranges = fetch.ranges(takes)
+    if not takes:
+        return
+    ranges, checksums = fetch.places(takes)
+    name = _name(prefix, fetch)
     try:
-        pieces = storage.get_ranges(name, ranges)
+        with closing(storage.iter_ranges(name, ranges)) as pieces:
+            for take, (start, stop), checksum, stored in zip(takes, ranges, checksums, pieces, strict=True):
+                if len(stored) != stop - start:
+                    error = Corrupt(f"the object ends after {len(stored)} of its {stop - start} bytes")
+                    raise _damaged(fetch, prefix, take.chunk, error)
+                yield take, checksum, stored
     except NotFound as error:
         raise Corrupt(f"{name}: the object is missing, though a commit names its segment") from error
-    return name, zip(takes, ranges, fetch.checksums(takes), pieces, strict=True)
 
 
-def _check_length(stored: bytes, bounds: tuple[int, int]) -> None:
-    if len(stored) != bounds[1] - bounds[0]:
-        raise Corrupt(f"the object ends after {len(stored)} of its {bounds[1] - bounds[0]} bytes")
+def _name(prefix: str, fetch: Fetch) -> str:
+    return f"{prefix}/{fetch.table.object_name(fetch.shard)}"
+
+
+def _damaged(fetch: Fetch, prefix: str, chunk: int, error: Corrupt) -> Corrupt:
+    return Corrupt(f"{_name(prefix, fetch)}: chunk {chunk} is damaged: {error}")
 
 
 def _decode_part(table: ChunkTable, take: Take, stored: bytes, checksum: int, target: np.ndarray, levels: slice | None) -> None:

@@ -1,6 +1,6 @@
 """What is fetched of each object, and which elements of its chunks go where. Pure arithmetic, no bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,12 +39,31 @@ def plan_takes(runs: Runs, table: ChunkTable, target: int) -> list[Take]:
 
 def _plan_steps(first: int, last: int, step: int, length: int, target: int) -> list[Take]:
     """The takes of one run, of which each `step`-th element is wanted."""
+    if step == 1:
+        return _plan_stretch(first, last, length, target)
     takes = []
     for chunk in range(first // length, (last - 1) // length + 1):
         base = chunk * length
         low, high = first - base if first > base else (first - base) % step, min(last - base, length)
         if low < high:
             takes.append(Take(chunk, slice(low, high, step), target + (base + low - first) // step, -((low - high) // step)))
+    return takes
+
+
+def _plan_stretch(first: int, last: int, length: int, target: int) -> list[Take]:
+    """The takes of one run without gaps: whole chunks, but for what is cut off the first and the last."""
+    chunk, low = divmod(first, length)
+    final, high = divmod(last, length)
+    if chunk == final:
+        return [Take(chunk, slice(low, high, 1), target, last - first)]
+    takes = []
+    if low:
+        takes.append(Take(chunk, slice(low, length, 1), target, length - low))
+        chunk, target = chunk + 1, target + length - low
+    whole = slice(0, length, 1)
+    takes += [Take(number, whole, target + (number - chunk) * length, length) for number in range(chunk, final)]
+    if high:
+        takes.append(Take(final, slice(0, high, 1), target + (final - chunk) * length, high))
     return takes
 
 
@@ -90,30 +109,41 @@ class Fetch:
         takes = plan_takes(self.runs, self.table, self.target)
         return [take for take in takes if take.chunk not in self.held] if self.held else takes
 
-    def ranges(self, takes: Sequence[Take]) -> list[tuple[int, int]]:
-        """The bytes of each take's chunk: by itself, since codecs want a chunk in an object of its own. Storages far away join them."""
-        chunks = [take.chunk for take in takes]
-        starts = self.table.offset[chunks]
-        return list(zip(starts.tolist(), (starts + self.table.length[chunks]).tolist(), strict=True))
+    def places(self, takes: Sequence[Take]) -> tuple[list[tuple[int, int]], list[int]]:
+        """Where each take's chunk lies, and its checksum; chunk by chunk, since codecs want each in an object of its own."""
+        table = self.table
+        first, last = takes[0].chunk, takes[-1].chunk
+        consecutive = last - first + 1 == len(takes)
+        chosen = slice(first, last + 1) if consecutive else [take.chunk for take in takes]
+        starts = table.offset[chosen]
+        ranges = list(zip(starts.tolist(), (starts + table.length[chosen]).tolist(), strict=True))
+        return ranges, table.crc32c[chosen].tolist()
 
-    def checksums(self, takes: Sequence[Take]) -> list[int]:
-        """The checksum of each take's chunk."""
-        found: list[int] = self.table.crc32c[[take.chunk for take in takes]].tolist()
-        return found
 
+def plan_fetches(
+    table: ChunkTable,
+    runs: Runs,
+    target: int,
+    at_most_bytes: int,
+    held: frozenset[int] = frozenset(),
+    portion: Callable[[int], int] | None = None,
+) -> list[Fetch]:
+    """Group the runs' chunks by object, and cut groups where they pass a size (stored), so that threads find work to share.
 
-def plan_fetches(table: ChunkTable, runs: Runs, target: int, at_most_bytes: int, held: frozenset[int] = frozenset()) -> list[Fetch]:
-    """Group the runs' chunks by object, and cut groups where they pass a size (stored), so that threads find work to share."""
+    `portion` tells how many chunks a group has at most where so many are left.
+    """
     if not len(runs.starts):
         return []
     per_shard, length = table.entry.shard // table.entry.chunk, table.entry.chunk
     chunks = touched_chunks(runs, length)
     borders = [0]
     size = 0
+    full = portion(len(chunks)) if portion else len(chunks)
     for place, stored in enumerate(table.length[chunks].tolist()):
-        if place > borders[-1] and (size >= at_most_bytes or chunks[place] // per_shard != chunks[place - 1] // per_shard):
+        if place > borders[-1] and (size >= at_most_bytes or place >= full or chunks[place] // per_shard != chunks[place - 1] // per_shard):
             borders.append(place)
             size = 0
+            full = place + portion(len(chunks) - place) if portion else len(chunks)
         size += stored
     if len(borders) == 1:
         return [Fetch(table=table, shard=chunks[0] // per_shard, runs=runs, target=target, held=held)]

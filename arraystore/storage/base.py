@@ -6,7 +6,7 @@ be called from many threads. Nothing above this protocol knows which implementat
 `Conflict`, `CommitUnknown`, `StorageError`, `Corrupt` (with key and URL in the message).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,6 +59,13 @@ class Storage(Protocol):
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each half-open range; a range past the end comes back short, never padded."""
+        ...
+
+    def iter_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Generator[bytes]:
+        """The same one by one, each read when it is asked for where that costs no more, so that it is in the processor's cache then.
+
+        What `get_ranges` raises at once is raised by the first `next`. Close it (`contextlib.closing`), or use it up.
+        """
         ...
 
     def size(self, key: str) -> int:

@@ -1,7 +1,7 @@
 """Reading a local directory: nothing here changes a byte."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from itertools import islice
 
 from arraystore.errors import ArrayStoreError, NotFound
@@ -50,6 +50,11 @@ class LocalReads:
         """See `Storage.get_ranges`."""
         check_ranges(key, ranges)
         return [*self._read(key, ranges)]
+
+    def iter_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Generator[bytes]:
+        """See `Storage.iter_ranges`."""
+        check_ranges(key, ranges)
+        return self._read(key, ranges)
 
     def size(self, key: str) -> int:
         """See `Storage.size`."""
@@ -108,14 +113,18 @@ class LocalReads:
         except OSError as error:
             raise self._unreadable(error, prefix) from error
 
-    def _read(self, key: str, ranges: Sequence[tuple[int, int]] | None) -> tuple[bytes, ...]:
+    def _read(self, key: str, ranges: Sequence[tuple[int, int]] | None) -> Generator[bytes]:
+        """The ranges one by one (None: all in one), while the object is open."""
         parts = key_parts(key)
         try:
             fd, size = open_file(self._root.opened().root, parts)
             try:
                 if ranges is None and size > WHOLE_LIMIT_BYTES:
                     raise too_long(key, self.url, size)
-                return tuple(_read_range(fd, start, min(stop, size)) for start, stop in (((0, size),) if ranges is None else ranges))
+                for start, stop in ((0, size),) if ranges is None else ranges:
+                    length = min(stop, size) - start
+                    data = os.pread(fd, length, start) if length > 0 else b""
+                    yield data if len(data) == length or not data else data + _read_range(fd, start + len(data), start + length)
             finally:
                 os.close(fd)
         except OSError as error:

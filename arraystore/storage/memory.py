@@ -4,7 +4,7 @@ import threading
 import uuid
 from collections import defaultdict
 from collections.abc import Buffer as BufferLike
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Self
@@ -105,6 +105,10 @@ class MemoryStorage:
         check_ranges(key, ranges)
         data = self._whole(key)
         return [data[start:stop] for start, stop in ranges]
+
+    def iter_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Generator[bytes]:
+        """See `Storage.iter_ranges`."""
+        yield from self.get_ranges(key, ranges)
 
     def size(self, key: str) -> int:
         """See `Storage.size`."""

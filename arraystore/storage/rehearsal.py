@@ -5,7 +5,7 @@ with the process. What can only be told by writing (a full disk, a medium that c
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -54,6 +54,10 @@ class RehearsalStorage:
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """See `Storage.get_ranges`."""
         return self._holding(key).get_ranges(key, ranges)
+
+    def iter_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Generator[bytes]:
+        """See `Storage.iter_ranges`."""
+        yield from self._holding(key).iter_ranges(key, ranges)
 
     def size(self, key: str) -> int:
         """See `Storage.size`."""

@@ -11,7 +11,7 @@ import itertools
 import math
 import random
 import threading
-from collections.abc import Buffer, Callable, Iterable, Iterator, Sequence
+from collections.abc import Buffer, Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -201,6 +201,9 @@ class PowerStorage:
         check_ranges(key, ranges)
         data = self.get(key)
         return [data[start:stop] for start, stop in ranges]
+
+    def iter_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Generator[bytes]:
+        yield from self.get_ranges(key, ranges)
 
     def size(self, key: str) -> int:
         return len(self.get(key))

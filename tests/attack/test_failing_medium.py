@@ -31,7 +31,7 @@ FAULTS = {
     "full for good": {"number": FULL, "only": WRITING, "lasting": True},
     "failing": {"number": BROKEN},
     "failing after the create": {"number": BROKEN, "only": frozenset({"create"}), "late": True},
-    "failing reads": {"number": BROKEN, "only": frozenset({"get", "get_ranges", "size", "exists", "list"}), "lasting": True},
+    "failing reads": {"number": BROKEN, "only": frozenset({"get", "get_ranges", "iter_ranges", "size", "exists", "list"}), "lasting": True},
 }
 
 

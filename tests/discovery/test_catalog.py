@@ -28,7 +28,7 @@ class Counted:
 
         class Watched:
             def __getattr__(self, name: str) -> Any:
-                owner.calls += name in {"get", "get_ranges", "exists", "list", "size"}
+                owner.calls += name in {"get", "get_ranges", "iter_ranges", "exists", "list", "size"}
                 return getattr(storage, name)
 
         return Watched()

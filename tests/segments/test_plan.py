@@ -60,20 +60,41 @@ def test_takes_bring_every_position_to_its_place_and_touch_no_other_chunk(chosen
     assert not len(chosen) or touched_chunks(runs, chunk) == [take.chunk for take in takes]
 
 
-@given(positions, st.integers(1, 20), st.integers(1, 4), st.integers(1, 60), st.sets(st.integers(0, 60)), st.integers(1, 9))
-def test_fetches_keep_to_one_object_and_read_no_chunk_twice_or_in_vain(chosen, chunk, per_shard, at_most, held, step):
+@given(
+    positions,
+    st.integers(1, 20),
+    st.integers(1, 4),
+    st.integers(1, 60),
+    st.sets(st.integers(0, 60)),
+    st.integers(1, 9),
+    st.none() | st.integers(1, 4),
+)
+def test_fetches_keep_to_one_object_and_read_no_chunk_twice_or_in_vain(chosen, chunk, per_shard, at_most, held, step, part):
+    asked = []
+
+    def portion(chunks):
+        asked.append(chunks)
+        return max(1, chunks // part)
+
+    portion = portion if part else None
     table, held = table_of(61, chunk, per_shard), frozenset(held)
     whole = runs_of(chosen)
     runs = whole.every(0, len(chosen), step)
     takes = plan_takes(runs, table, 3) if len(chosen) else []
-    fetches = plan_fetches(table, runs, 3, at_most, held)
+    fetches = plan_fetches(table, runs, 3, at_most, held, portion)
     found = [fetch.takes() for fetch in fetches]
     assert [described(take) for each in found for take in each] == [described(take) for take in takes if take.chunk not in held]
     for fetch, own in zip(fetches, found, strict=True):
         assert {take.chunk // per_shard for take in own} <= {fetch.shard}
         assert len(own) < 2 or held or sum(int(table.length[take.chunk]) for take in own[:-1]) < at_most
-        for take, (start, stop) in zip(own, fetch.ranges(own), strict=True):
+        ranges, checksums = fetch.places(own) if own else ([], [])
+        assert checksums == [table.crc32c[take.chunk] for take in own]
+        for take, (start, stop) in zip(own, ranges, strict=True):
             assert (start, stop - start) == (table.offset[take.chunk], table.length[take.chunk])
+    if part and not held and len(chosen):
+        sizes = [len(own) for own in found]
+        assert asked == [sum(sizes[number:]) for number in range(len(sizes))]
+        assert all(size <= max(1, left // part) for size, left in zip(sizes, asked, strict=True))
 
 
 def described(take):

@@ -16,6 +16,35 @@ def test_every_job_runs_once_and_is_over_on_return(threads):
     assert sorted(done) == list(range(200))
 
 
+@pytest.mark.parametrize("threads", [1, 2, 8, None])
+def test_jobs_can_be_made_while_others_run_by_one_thread_at_a_time(threads):
+    done, making = [], threading.Lock()
+
+    def made():
+        for number in range(200):
+            assert making.acquire(blocking=False), "two threads make jobs at once"
+            time.sleep(0)
+            making.release()
+            yield lambda number=number: done.append(number)
+
+    pool.run_jobs(made(), threads)
+    assert sorted(done) == list(range(200))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_error_in_making_jobs_is_raised(threads):
+    done = []
+
+    def made():
+        for _ in range(5):
+            yield lambda: done.append(1)
+        raise ValueError("six")
+
+    with pytest.raises(ValueError, match="six"):
+        pool.run_jobs(made(), threads)
+    assert len(done) <= 5
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_the_first_error_is_raised_and_the_rest_isnt_begun(threads):
     done = []

@@ -125,6 +125,7 @@ def verbs_of_keys(storage):
     return {
         "get": storage.get,
         "get_ranges": lambda key: storage.get_ranges(key, [(0, 1)]),
+        "iter_ranges": lambda key: next(storage.iter_ranges(key, [(0, 1)])),
         "size": storage.size,
         "exists": storage.exists,
         "create": lambda key: storage.create(key, b"x"),
@@ -162,7 +163,13 @@ def test_what_is_not_there_is_not_found(storage):
     storage.create("a/b", b"x")
     for key in ("x", "a/x", "x/b", "a"):
         assert not storage.exists(key)
-        for verb in (storage.get, storage.size, lambda key: storage.get_ranges(key, [(0, 1)]), lambda key: storage.get_ranges(key, [])):
+        for verb in (
+            storage.get,
+            storage.size,
+            lambda key: storage.get_ranges(key, [(0, 1)]),
+            lambda key: storage.get_ranges(key, []),
+            lambda key: next(storage.iter_ranges(key, [(0, 1)])),
+        ):
             with pytest.raises(NotFound, match=key):
                 verb(key)
     for key in ("x", "a/x", "x/b"):
@@ -184,6 +191,8 @@ def test_ranges_come_back_in_the_order_asked_and_short_past_the_end(storage):
         (1 << 40, 1 << 41),
     ]
     assert storage.get_ranges("a", ranges) == [data[start:stop] for start, stop in ranges]
+    assert [*storage.iter_ranges("a", ranges)] == [data[start:stop] for start, stop in ranges]
+    assert [*storage.iter_ranges("a", [])] == []
     assert storage.get_ranges("a", []) == []
 
 
@@ -192,6 +201,8 @@ def test_a_range_that_runs_backwards_is_refused(storage, ends):
     storage.create("a", b"0123456789")
     with pytest.raises(InvalidInput, match="range"):
         storage.get_ranges("a", [(0, 1), ends])
+    with pytest.raises(InvalidInput, match="range"):
+        next(storage.iter_ranges("a", [(0, 1), ends]))
 
 
 def test_create_leaves_the_present_object_alone(storage):

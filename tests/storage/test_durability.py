@@ -221,6 +221,19 @@ def descriptors():
     return len([*Path("/proc/self/fd").iterdir()])
 
 
+def test_ranges_read_one_by_one_leave_nothing_open(storage):
+    storage.create("a", bytes(range(200)))
+    storage.get("a")
+    before = descriptors()
+    pieces = storage.iter_ranges("a", [(0, 1), (1, 3), (5, 900)])
+    assert next(pieces) == b"\x00"
+    assert descriptors() == before + 1
+    storage.delete("a")
+    assert next(pieces) == b"\x01\x02", "what is open stays whole"
+    pieces.close()
+    assert descriptors() == before
+
+
 def outcome(call, *arguments, **options):
     """The error a call raises, or None."""
     try:
@@ -350,6 +363,7 @@ def test_short_reads_are_completed(storage, monkeypatch):
     monkeypatch.setattr(os, "pread", lambda fd, length, offset: pread(fd, min(length, 7), offset))
     assert storage.get("a") == bytes(range(200))
     assert storage.get_ranges("a", [(100, 150), (190, 300)]) == [bytes(range(100, 150)), bytes(range(190, 200))]
+    assert [*storage.iter_ranges("a", [(100, 150), (190, 300)])] == [bytes(range(100, 150)), bytes(range(190, 200))]
 
 
 @pytest.mark.parametrize(

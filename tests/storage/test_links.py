@@ -45,6 +45,7 @@ def reads(storage, key):
     return {
         "get": lambda: storage.get(key),
         "get_ranges": lambda: storage.get_ranges(key, [(0, 1)]),
+        "iter_ranges": lambda: [*storage.iter_ranges(key, [(0, 1)])],
         "size": lambda: storage.size(key),
         "exists": lambda: storage.exists(key),
     }

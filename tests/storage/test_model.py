@@ -75,6 +75,7 @@ class StorageMachine(RuleBasedStateMachine):
             assert self.storage.get(key) == data
             assert self.storage.size(key) == len(data)
             assert self.storage.get_ranges(key, ranges) == [data[start:stop] for start, stop in ranges]
+            assert [*self.storage.iter_ranges(key, ranges)] == [data[start:stop] for start, stop in ranges]
         else:
             with pytest.raises(NotFound):
                 self.storage.get_ranges(key, ranges)

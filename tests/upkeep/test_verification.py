@@ -168,6 +168,9 @@ def test_it_reads_no_faster_than_it_may() -> None:
     now[0] += 1000.0  # what wasn't used doesn't add up
     metered.get("a")
     assert (meter.bytes, waited) == (3000 + 600 + 3000, [3.0, pytest.approx(0.6), 3.0])
+    now[0] += 1000.0
+    assert [len(piece) for piece in metered.iter_ranges("a", [(0, 500), (2900, 9000)])] == [500, 100]
+    assert (meter.bytes, waited[3:]) == (3000 + 600 + 3000 + 600, [0.5, pytest.approx(0.1)])
 
 
 def test_what_was_interrupted_goes_on_and_looks_at_nothing_twice(memory: str, tmp_path: Path) -> None:
