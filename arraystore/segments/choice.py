@@ -10,6 +10,7 @@ from arraystore.errors import InvalidInput
 from arraystore.frames.rows import Rows
 from arraystore.segments.assembly import Assembly, Source, assemble
 from arraystore.segments.plan import NOTHING, Cluster, Runs, intersect_runs, rows_of_chunks, runs_of, runs_where
+from arraystore.segments.straight import load_straight
 from arraystore.storage.base import Storage
 from layouts.schema import Schema
 
@@ -130,6 +131,10 @@ class Choice:
 
     def load(self, shape: Shape) -> Rows:
         """The rows, decoded."""
+        if not shape.out and shape.levels is None and shape.memory is None:
+            rows = load_straight(self.storage, self.sources, self.schema.only(shape.columns), shape.threads)
+            if rows is not None:
+                return rows
         assembly, merging = self._assembly(shape)
         _check_room(shape, assembly.count)
         if shape.memory is not None and (needed := self._needs(assembly, merging)) > shape.memory:

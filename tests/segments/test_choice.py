@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from arraystore.errors import InvalidInput
 from arraystore.frames.rows import Rows, concat
+from arraystore.segments import straight
 from arraystore.segments.choice import Shape
 from arraystore.segments.fetches import Fetch
 from arraystore.segments.plan import NOTHING, Selection, run, runs_of
 from arraystore.segments.reader import choose
+from arraystore.segments.runreads import read_run
 from arraystore.storage.memory import MemoryStorage
 from arraystore.testing.parts import segment_part
 from arraystore.testing.selecting import drawn_selections, histories, in_reading_order, selected, with_levels, write
@@ -121,7 +123,14 @@ def decoded(monkeypatch):
         found.setdefault(fetch.table.entry.array, []).extend(take.chunk for take in taken)
         return taken
 
+    def noted_run(storage, prefix, table, span, out, finish=None, held=()):
+        name, length = table.entry.array, table.entry.chunk
+        chunks = range(span[0] // length, (span[1] - 1) // length + 1)
+        found.setdefault(name, []).extend(chunk for chunk in chunks if (name, chunk) not in held)
+        read_run(storage, prefix, table, span, out, finish, held)
+
     monkeypatch.setattr(Fetch, "takes", noted)
+    monkeypatch.setattr(straight, "read_run", noted_run)
     return found
 
 
