@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 LEVEL_DIMENSION = "level"
+NARROWED = 64
 
 type ArrayRole = Literal["values", "count", "valid"]
 
@@ -125,7 +126,18 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict
     def only(self, names: Iterable[str]) -> "Schema":
         """The same schema with these columns only, in its own order; names that it hasn't got are passed over."""
         wanted = frozenset(names)
-        return msgspec.structs.replace(self, columns=tuple(column for column in self.columns if column.name in wanted))
+        known = self._narrowed.get(wanted)
+        if known is None:
+            columns = tuple(column for column in self.columns if column.name in wanted)
+            known = self if len(columns) == len(self.columns) else msgspec.structs.replace(self, columns=columns)
+            if len(self._narrowed) >= NARROWED:
+                self._narrowed.clear()
+            self._narrowed[wanted] = known
+        return known
+
+    @cached_property
+    def _narrowed(self) -> dict[frozenset[str], "Schema"]:
+        return {}  # readers ask for the same columns again and again
 
     def with_columns(self, *columns: Column) -> "Schema":
         """The same schema with more columns at its end; one of a name that is there takes that one's place."""

@@ -177,16 +177,33 @@ def _sharing(given: Mapping[str, np.ndarray]) -> tuple[str, str] | None:
     return next(((left[2], right[2]) for left, right in pairwise(spans) if left[0] + left[1] > right[0]), None)
 
 
-class Reading:
-    """A request of some windows of a dataset at one version, which are named as on disk and in order."""
+def _all_met(state: State, request: Request) -> list[tuple[str, int]]:
+    """The windows that have rows which may be wanted, and how many rows, by name; without a look at each, for there may be thousands."""
+    spans, (start, stop) = state.spans(request.clock), request.span
+    met = spans.rows > 0
+    if start is not None:
+        met &= spans.last >= start
+    if stop is not None:
+        met &= spans.first < stop
+    places = met.nonzero()[0]
+    return [(spans.names[place], rows) for place, rows in zip(places.tolist(), spans.rows[places].tolist(), strict=True)]
 
-    def __init__(self, log: Log, state: State, windows: Iterable[str], request: Request) -> None:
+
+def _met(state: State, window: str, request: Request) -> list[tuple[str, int]]:
+    """The same of one window."""
+    summary = state.summary(window)
+    is_met = summary.rows and arguments.overlaps(summary.clocks.get(request.clock), *request.span)
+    return [(window, summary.rows)] if is_met else []
+
+
+class Reading:
+    """A request of all windows of a dataset at one version, or of one, which is named as on disk."""
+
+    def __init__(self, log: Log, state: State, window: str | None, request: Request) -> None:
         self._log = log
         self._state = state
         self._request = request
-        summaries = ((name, state.summary(name)) for name in windows)
-        met = ((name, each) for name, each in summaries if each.rows and arguments.overlaps(each.clocks.get(request.clock), *request.span))
-        self._windows = [(name, each.rows) for name, each in met]
+        self._windows = _all_met(state, request) if window is None else _met(state, window, request)
         self._total = sum(rows for _, rows in self._windows)
 
     def read(self) -> Rows:

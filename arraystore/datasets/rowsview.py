@@ -249,8 +249,7 @@ class RowsView:
         return view, Request.parse(view.schema if window is None else view.schema_of(window), *asked, **more)
 
     def _reading(self, request: Request, window: str | None) -> Reading:
-        names = self._state.window_names() if window is None else (self._on_disk(window),)
-        return Reading(self._log, self._state, names, request)
+        return Reading(self._log, self._state, None if window is None else self._on_disk(window), request)
 
     def _pin_read(self, request: Request, columns: Iterable[str] | None, window: str | None) -> Pin:
         """What names the bytes that a request reads."""

@@ -92,12 +92,16 @@ class Rows:
         names = set(columns)
         schema = self.schema.only(names)
         assert len(schema.columns) == len(names), names - set(self.schema.names)
+        if schema is self.schema:
+            return self
         arrays = {name: self.arrays[name] for column, name in self._held() if column.name in names}
         labels = {name: labels for name, labels in self.labels.items() if name in names}
         return Rows(schema=schema, count=self.count, arrays=arrays, labels=labels)
 
     def reorder(self, columns: Sequence[str]) -> "Rows":
         """The same rows with the columns in this order, which names each of them once."""
+        if columns == self.schema.names:
+            return self
         ordered = tuple(map(self.schema.column, columns))
         assert len(ordered) == len(self.schema.columns), (columns, self.schema.names)
         schema = msgspec.structs.replace(self.schema, columns=ordered)

@@ -282,7 +282,7 @@ def arrange(entries: Sequence[SegmentEntry], schema: Schema) -> list[Cluster]:
 
     Parts whose times don't overlap only need to follow each other; those that do make a cluster that is merged.
     """
-    if schema.order is not Order.TIME:
+    if schema.order is not Order.TIME or len(entries) < 2:
         return [Cluster((number,), merge=False) for number in range(len(entries))]
     bounds = [entry.clocks.get(schema.axis, (INT64_MIN, INT64_MAX)) for entry in entries]
     clusters: list[list[int]] = []

@@ -32,6 +32,7 @@ from arraystore.segments.plan import (
     runs_where,
     wanted_codes,
 )
+from arraystore.segments.straight import range_straight
 from arraystore.storage.base import Storage
 from layouts.schema import Schema
 
@@ -87,6 +88,10 @@ def choose(
 
 def open_sources(storage: Storage, parts: Sequence[Part]) -> list[Source]:
     """All parts with all their rows, and with their indexes."""
+    if len(parts) == 1:
+        part = parts[0]
+        index = None if part.rows is not None else load_index(storage, part.prefix, part.entry, part.schema)
+        return [Source(part=part, index=index, runs=run(0, part.entry.rows))]
     indexes: list[ZoneIndex | None] = [None] * len(parts)
 
     def load(number: int) -> None:
@@ -99,6 +104,9 @@ def open_sources(storage: Storage, parts: Sequence[Part]) -> list[Source]:
 
 def match_clock(storage: Storage, sources: Sequence[Source], clock: str, selection: Selection, threads: int | None) -> None:
     """Narrow each source's runs to the rows whose time lies in the range."""
+    if len(sources) == 1 and (own := range_straight(storage, sources[0], clock, selection, threads)) is not None:
+        sources[0].runs = intersect_runs(sources[0].runs, own)
+        return
     matches = [match_chunks(source.index, clock, selection) if source.index else None for source in sources]
     _narrow(storage, sources, clock, matches, lambda _, times: match_times(times, selection), threads)
     _drop_nulls(storage, [source for source in sources if f"{clock}_valid" in source.arrays], clock, threads)

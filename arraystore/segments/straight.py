@@ -17,6 +17,7 @@ from arraystore.pool import run_small_jobs
 from arraystore.segments.assembly import SMALL_BYTES, Source
 from arraystore.segments.chunkreads import Codes, Finish
 from arraystore.segments.index import ChunkTable, ZoneIndex
+from arraystore.segments.plan import INT64_MIN, Runs, Selection, match_times, run
 from arraystore.segments.runreads import lies_in_one_object, read_run
 from arraystore.storage.base import Storage
 from layouts.schema import Column, Schema
@@ -84,6 +85,66 @@ def load_straight(storage: Storage, sources: Sequence[Source], schema: Schema, t
     run_small_jobs(jobs, threads)
     labels = {column.name: index.labels[column.name] for column in schema.columns if column.name in index.labels} if index.labels else {}
     return Rows(schema=schema, count=stop - first, arrays=arrays, labels=labels)
+
+
+def range_straight(storage: Storage, source: Source, clock: str, selection: Selection, threads: int | None) -> Runs | None:
+    """The rows of a whole segment whose clock lies in a range, if they lie side by side; None for what isn't for here.
+
+    Of the chunks that may have such rows only the first and the last are looked into: the index must tell that all others have no other.
+    """
+    index = source.index
+    if index is None or clock not in index.tables or f"{clock}_valid" in index.tables or source.runs.count < index.rows:
+        return None
+    table = index.tables[clock]
+    met = _chunks_met(*index.bounds[clock], selection)
+    if met is None or not lies_in_one_object(table, 0, table.elements):
+        return None
+    first, last, doubtful = met
+    _look_into(storage, source, table, doubtful, threads)
+    length = table.entry.chunk
+    begin, end = first * length, min((last + 1) * length, table.elements)
+    for chunk in doubtful:
+        own = _side_by_side(match_times(source.decoded[clock, chunk], selection))
+        if own is None or (chunk < last and own[1] < length) or (chunk > first and own[0]):
+            return None
+        begin = begin if chunk > first else chunk * length + own[0]
+        end = end if chunk < last else chunk * length + own[1]
+    return run(begin, end)
+
+
+def _chunks_met(low: np.ndarray, high: np.ndarray, selection: Selection) -> tuple[int, int, list[int]] | None:
+    """The first and the last chunk that may have times in a range, and which of the two may have others; None where it isn't as simple."""
+    start = INT64_MIN if selection.start is None else selection.start
+    stop = selection.stop
+    possible = high >= start if stop is None else (high >= start) & (low < stop)
+    chunks = possible.nonzero()[0]
+    if not len(chunks):
+        return None
+    first, last = chunks.item(0), chunks.item(-1)
+    if last - first >= len(chunks):
+        return None
+    low, high = low[first : last + 1], high[first : last + 1]
+    certain = low >= start if stop is None else (low >= start) & (high < stop)
+    if len(chunks) > 2 and not certain[1:-1].all():
+        return None
+    return first, last, [chunk for chunk in dict.fromkeys((first, last)) if not certain.item(chunk - first)]
+
+
+def _look_into(storage: Storage, source: Source, table: ChunkTable, chunks: Sequence[int], threads: int | None) -> None:
+    """Decode whole chunks, which the source keeps."""
+    entry = table.entry
+    spans = [(chunk * entry.chunk, min((chunk + 1) * entry.chunk, table.elements)) for chunk in chunks]
+    found = [np.empty(stop - first, entry.dtype) for first, stop in spans]
+    jobs = [partial(read_run, storage, source.part.prefix, table, span, out) for span, out in zip(spans, found, strict=True)]
+    run_small_jobs(jobs, threads)
+    source.decoded.update({(entry.array, chunk): out for chunk, out in zip(chunks, found, strict=True)})
+
+
+def _side_by_side(mask: np.ndarray) -> tuple[int, int] | None:
+    """From where to where a mask is True; None where it is so nowhere, or in several places."""
+    count = int(np.count_nonzero(mask))
+    first = int(mask.argmax())
+    return (first, first + count) if count and mask[first : first + count].all() else None
 
 
 def _found(index: ZoneIndex, own: Schema, schema: Schema, first: int, stop: int) -> list[tuple[Cell, ChunkTable]] | None:

@@ -159,6 +159,7 @@ class State:
     log_bytes: int = 0
     table: WindowTable = field(default_factory=NoWindows)
     changed: Mapping[str, WindowState] = field(default_factory=dict)
+    _spans: dict[str, Spans] = field(default_factory=dict, init=False, compare=False, repr=False)  # of this state, as they were asked for
 
     @property
     def alive(self) -> bool:
@@ -201,6 +202,11 @@ class State:
 
     def spans(self, clock: str) -> Spans:
         """Rows of every window, and first and last time of a clock, by name: as arrays, for there may be many thousands."""
+        if clock not in self._spans:
+            self._spans[clock] = self._spans_of(clock)
+        return self._spans[clock]
+
+    def _spans_of(self, clock: str) -> Spans:
         table = self.table.spans(clock)
         if not self.changed:
             return table
