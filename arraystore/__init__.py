@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from arraystore.hdf5.importing import Hdf5Rows, import_hdf5, open_hdf5
     from arraystore.hdf5.sources import Exported, ExportProgress, export_hdf5
     from arraystore.ingest.reports import FileReport, IngestReport
+    from arraystore.parquet import ParquetExport, ParquetProgress, export_parquet
     from arraystore.pictures.files import save_picture
     from arraystore.pictures.plots import DatasetPlots, StorePlots
     from arraystore.replays.batch import ReplayBatch, ReplayRecord
@@ -176,6 +177,8 @@ __all__ = [
     "NotFound",
     "Note",
     "Order",
+    "ParquetExport",
+    "ParquetProgress",
     "Period",
     "Pin",
     "PlanExpired",
@@ -231,6 +234,7 @@ __all__ = [
     "WindowLoader",
     "Written",
     "export_hdf5",
+    "export_parquet",
     "import_hdf5",
     "ingest",
     "init_store",
@@ -263,6 +267,7 @@ _LOADED_WHEN_USED = {
         "arraystore.hdf5.sources": ["ExportProgress", "Exported", "export_hdf5"],
         "arraystore.ingest.reports": ["FileReport", "IngestReport"],
         "arraystore.upkeep.mending": ["Mended", "Restored"],
+        "arraystore.parquet": ["ParquetExport", "ParquetProgress", "export_parquet"],
         "arraystore.pictures.files": ["save_picture"],
         "arraystore.pictures.plots": ["DatasetPlots", "StorePlots"],
         "arraystore.classes.quarantine": ["QuarantineSurface"],

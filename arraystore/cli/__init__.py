@@ -17,6 +17,7 @@ from arraystore.cli.linting import lint
 from arraystore.cli.listing import ls
 from arraystore.cli.looking import coverage, gaps, stats
 from arraystore.cli.maintenance import compact, expire, gc, pack, purge
+from arraystore.cli.parquet import export_parquet
 from arraystore.cli.pictures import plot
 from arraystore.cli.policy import policy
 from arraystore.cli.quarantine import quarantine
@@ -86,6 +87,7 @@ for _command in (
     ingest,
     export_hdf5,
     import_hdf5,
+    export_parquet,
     diff,
     withdraw,
     replace,

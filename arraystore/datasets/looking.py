@@ -1,7 +1,8 @@
 """What a dataset is like: for which times it has rows, where there are none, its columns in numbers, and some rows at random."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from arraystore.versions.state import State, union
 from layouts.classes import Action
 from layouts.times import parse_duration
 from layouts.windows import WindowLength
+
+if TYPE_CHECKING:
+    from arraystore.parquet import ParquetExport
 
 SCAN_BYTES = 64 << 20
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
@@ -203,6 +207,19 @@ class Looking(Reads):
         windows = view._state.window_names() if window is None else (view._on_disk(window),)  # noqa: SLF001 - it is this one
         rows = sample_rows(view._log, view._state, windows, schema, wanted, count=count, seed=seed, threads=threads)  # noqa: SLF001
         return Frame(rows.reorder(wanted))
+
+    def to_parquet(
+        self,
+        path: "str | os.PathLike[str]",
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        columns: Iterable[str] | None = None,
+        **options: Any,
+    ) -> "list[ParquetExport]":
+        """Write the rows to a Parquet file, or one for each window; see `arraystore.export_parquet`, which takes the same options."""
+        from arraystore.parquet import export_parquet
+
+        return export_parquet(path, self, start, end, columns, **options)  # type: ignore[arg-type] # it is a view
 
     def _still(self) -> "Looking":
         return Looking(self._place, self._log, self._state)
