@@ -22,6 +22,7 @@ from arraystore.cli.pictures import plot
 from arraystore.cli.policy import policy
 from arraystore.cli.quarantine import quarantine
 from arraystore.cli.repairing import repair
+from arraystore.cli.report import report
 from arraystore.cli.rows import head, sample, tail
 from arraystore.cli.runs import runs
 from arraystore.cli.sessions import sessions
@@ -77,6 +78,7 @@ for _command in (
     coverage,
     gaps,
     plot,
+    report,
     verify,
     copy,
     lint,

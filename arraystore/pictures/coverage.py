@@ -180,7 +180,7 @@ def _finish(made: Any, axes: Any, right: Any, found: Matrix) -> None:
     for each in (axes, right):
         each.tick_params(axis="y", length=0)
         each.spines[:].set_visible(False)
-    marks, names = _marks(found.starts)
+    marks, names = marks_of(found.starts)
     axes.set_xticks(marks, names, fontsize=8.5)
     axes.set_xlabel(_note(found), color=canvas.FAINT, fontsize=8.5, loc="left")
     for place in np.flatnonzero(found.starts < 0).tolist():
@@ -208,7 +208,7 @@ def _note(found: Matrix) -> str:
     return "\n".join("; ".join(each) for each in batched(parts, 2))
 
 
-def _marks(starts: np.ndarray) -> tuple[list[float], list[str]]:
+def marks_of(starts: np.ndarray) -> tuple[list[float], list[str]]:
     """Which columns to name, about eight of them: where a stretch begins, and evenly between."""
     step = max(1, len(starts) // 8)
     begins = [place for place in range(len(starts)) if starts[place] >= 0 and (place == 0 or starts[place - 1] < 0)]

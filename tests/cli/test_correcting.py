@@ -97,6 +97,7 @@ LOOK = {
     "manifest",
     "plot",
     "policy",
+    "report",
     "resolve",
     "sample",
     "sessions",

@@ -48,3 +48,23 @@ def test_what_cannot_be_is_one_line_and_no_file(run, tmp_path, monkeypatch, args
 def test_help_tells_each_kind(run):
     shown = run("plot", "--help").stdout
     assert all(kind in shown for kind in ("series", "book", "latency", "coverage"))
+
+
+@pytest.mark.parametrize("names", [[], [TRADES]])
+def test_a_page_is_written_and_told(run_json, tmp_path, names):
+    place = tmp_path / "page.html"
+    told = run_json("report", "--html", str(place), *names)
+    assert (told["file"], told["bytes"]) == (str(place), place.stat().st_size)
+    assert "binance-usdm/trades/BTC=2FUSDT" in place.read_text("utf-8")
+
+
+def test_a_page_of_an_earlier_version_is_of_that_version(run, tmp_path):
+    place = tmp_path / "page.html"
+    assert run("report", "--html", str(place), TRADES, "--version", "2", "--verify", "no").exit_code == 0
+    assert "Version 2 as operations sees it" in place.read_text("utf-8")
+    again = run("report", "--html", str(place), TRADES)
+    assert again.exit_code != 0
+    assert "exists" in again.stderr
+    assert run("report", "--html", str(place), TRADES, "--force").exit_code == 0
+    refused = run("report", "--html", str(tmp_path / "other.html"), "--version", "2")
+    assert (refused.exit_code, "name one" in refused.stderr) == (2, True)

@@ -1,5 +1,6 @@
 """Small stores to look at, and how to read what a figure shows."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,3 +56,10 @@ def words(figure: Any) -> str:
     from matplotlib.text import Text
 
     return " | ".join(text.get_text() for text in figure.findobj(Text) if text.get_text())
+
+
+def damage(dataset: Path) -> None:
+    """Spoil the second commit of a dataset on disk."""
+    commit = next(path for path in (dataset / "_log").rglob("*") if path.name.endswith("2") and path.is_file())
+    commit.chmod(0o644)
+    commit.write_bytes(commit.read_bytes()[:-3] + b"xyz")

@@ -9,7 +9,7 @@ import arraystore
 from arraystore.pictures.coverage import MOST_COLUMNS, STATES, Days, days_of, draw_coverage, matrix_of
 from arraystore.pictures.plots import coverage_of
 from layouts.times import DAY
-from tests.pictures.conftest import SECOND, START, trades_at, words
+from tests.pictures.conftest import SECOND, START, damage, trades_at, words
 
 
 def days(name, numbers, rows=None, state=0):
@@ -112,8 +112,6 @@ def test_a_damaged_dataset_is_named_among_the_others(tmp_path):
         made = store.canonical.create(("venue", "trades", name), arraystore.schema_by_name("trades"))
         made.append(trades_at(START + np.arange(3, dtype=np.int64), np.ones(3)))
     assert len(coverage_of(store, (), None, None)[0]) == 2
-    log = next(path for path in (tmp_path / "s/canonical/venue/trades/A/_log").rglob("*") if path.name.endswith("2") and path.is_file())
-    log.chmod(0o644)
-    log.write_bytes(log.read_bytes()[:-3] + b"xyz")
+    damage(tmp_path / "s/canonical/venue/trades/A")
     names = [each.name for each in coverage_of(arraystore.open_store(tmp_path / "s", role="data-quality"), (), None, None)[0]]
     assert names == ["canonical/venue/trades/A (can't be read)", "canonical/venue/trades/B"]
