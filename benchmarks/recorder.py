@@ -170,7 +170,7 @@ def _keep(place: str) -> None:
     while True:
         time.sleep(COMPACT_SECONDS)
         store = arraystore.open_store(place, role="operations")
-        store.compact("raw/*")
+        store.compact("raw/*", tiered=True)
         for _ in ("mark", "end"):
             store.expire("raw/*", keep_versions=1, keep="1s", delay="0s", reason="compacted", dry_run=False)
         store.gc("raw/*", dry_run=False, grace="10s")

@@ -23,16 +23,17 @@ _RUNS = (left("dataset"), left("window"), right("segments"), right("tails"), rig
     "compact",
     examples=[
         "arraystore compact 'canonical/*/trades' --root data --dry-run",
-        "arraystore compact raw canonical --leave-bytes 67108864 --root data",
+        "arraystore compact raw canonical --tiered --root data",
     ],
 )
 @some_patterns_argument
 @click.option("--max-rows", type=int, help="Rows of a segment at most.")
 @click.option("--leave-bytes", type=int, metavar="BYTES", help="Leave segments of so many bytes or more as they are.")
+@click.option("--tiered", is_flag=True, help="Of windows that still grow, leave segments with more rows than all that came after them.")
 @click.option("--dry-run", is_flag=True, help="Show what would become one segment, and change nothing.")
 @with_store
 def compact(
-    store: "Store", *, patterns: tuple[str, ...], max_rows: int | None, leave_bytes: int | None, dry_run: bool, as_json: bool
+    store: "Store", *, patterns: tuple[str, ...], max_rows: int | None, leave_bytes: int | None, tiered: bool, dry_run: bool, as_json: bool
 ) -> None:
     """Make one segment of the many small ones and tails of a window.
 
@@ -41,7 +42,7 @@ def compact(
     A PATTERN names datasets as for ls.
     """
     options = {name: value for name, value in (("max_rows", max_rows), ("leave_bytes", leave_bytes)) if value is not None}
-    done = store.compact(patterns, dry_run=dry_run, **options)
+    done = store.compact(patterns, dry_run=dry_run, tiered=tiered, **options)
     if as_json:
         print_json({"store": store.url, "dry_run": dry_run, "datasets": {address: found.to_json() for address, found in done.items()}})
         return

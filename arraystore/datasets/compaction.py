@@ -97,10 +97,16 @@ class Compaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompactionRule:
-    """What is compacted: runs of up to `max_rows`; segments of `leave_bytes` or more stay as they are (None: none does)."""
+    """What is compacted: runs of up to `max_rows`; segments of `leave_bytes` or more stay as they are (None: none does).
+
+    `tiered` leaves segments of a window that isn't complete yet if they have more rows than all that came after them. However often
+    such a window is compacted while it grows, a row is then written anew about log2(n) times, n being how many times it grew, and
+    about as many segments stay (the logarithmic method: Bentley and Saxe, Decomposable searching problems, 1980).
+    """
 
     max_rows: int = SEGMENT_ROWS
     leave_bytes: int | None = None
+    tiered: bool = False
 
 
 def plan_compaction(state: State, windows: Iterable[str], rule: CompactionRule) -> tuple[CompactionRun, ...]:
@@ -112,12 +118,31 @@ def _runs_of(state: State, window: WindowState, rule: CompactionRule) -> Iterato
     if not window.segments:
         return
     schema = window.segments[-1].schema if state.schema is None else state.schema
+    tiers = _tiers(window.segments) if rule.tiered and window.completeness != "complete" else [window.segments]
+    for tier in tiers:
+        yield from _runs_within(window.window, tier, schema, rule)
+
+
+def _tiers(entries: Sequence[SegmentEntry]) -> list[Sequence[SegmentEntry]]:
+    """The entries in order, cut behind each segment that outweighs what follows it in the same tier."""
+    tiers: list[Sequence[SegmentEntry]] = []
+    end, newer = len(entries), 0  # rows, since joined segments have fewer bytes than their sources
+    for place in range(len(entries) - 1, -1, -1):
+        entry = entries[place]
+        if newer and not entry.tail and entry.rows > newer:
+            tiers.append(entries[place + 1 : end])
+            end, newer = place + 1, 0
+        newer += entry.rows
+    return [entries[:end], *reversed(tiers)]
+
+
+def _runs_within(window: str, entries: Sequence[SegmentEntry], schema: int, rule: CompactionRule) -> Iterator[CompactionRun]:
     held: list[SegmentEntry] = []
-    for entry in (*window.segments, None):
+    for entry in (*entries, None):
         large = entry is not None and not entry.tail and rule.leave_bytes is not None and entry.bytes >= rule.leave_bytes
         if entry is None or large or sum(each.rows for each in held) + entry.rows > rule.max_rows:
             if len(held) > 1 or any(each.tail for each in held):
-                yield CompactionRun(window=window.window, sources=tuple(held), schema=schema)
+                yield CompactionRun(window=window, sources=tuple(held), schema=schema)
             held = []
         if entry is not None and not large:
             held.append(entry)

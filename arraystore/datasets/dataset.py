@@ -154,6 +154,7 @@ class Dataset(Adding):
         dry_run: bool = False,
         max_rows: int = SEGMENT_ROWS,
         leave_bytes: int | None = None,
+        tiered: bool = False,
         threads: int | None = None,
     ) -> Compaction:
         """Make one segment of the many segments and tails of a window, of several, or of all (None): the same rows, in the same order.
@@ -168,12 +169,17 @@ class Dataset(Adding):
         max_rows
             Rows of a segment at most.
         leave_bytes
-            Leave segments of so many bytes or more as they are, so that compacting a window that grows costs what came to it.
+            Leave segments of so many bytes or more as they are.
+        tiered
+            Of windows that aren't complete yet, leave segments with more rows than all that came after them: for windows that are compacted
+            again and again while they grow, which then costs each row log2(n) times in all, and leaves about as many segments. Without
+            it every row is written anew each time.
         """
         self._place.require(Action.MAINTAIN)
         rule = CompactionRule(
             max_rows=arguments.whole(max_rows, "max_rows", 1, SEGMENT_ROWS),
             leave_bytes=None if leave_bytes is None else arguments.whole(leave_bytes, "leave_bytes", 0),
+            tiered=tiered,
         )
         names = None
         if window is not None:

@@ -98,6 +98,26 @@ def test_large_segments_can_be_left_alone(opened: Opened) -> None:
     assert maintained(opened).manifest("2024-08-08").segments[0] == large
 
 
+def test_a_window_that_grows_is_compacted_in_tiers(opened: Opened) -> None:
+    """64 times it grows by a segment, and is compacted: a row is written anew log2(64) times, where it was 32 times on average."""
+    dataset, written, grown = made(opened), 0, 64
+    for number in range(grown):
+        with mock.patch("arraystore.datasets.writer.TAIL_BYTES", 0):
+            dataset.append(plain(100, number * 100))
+        written += maintained(opened).compact(tiered=True).rows
+    rows = 100 * grown
+    found = maintained(opened)
+    assert rows < written <= rows * 6
+    assert len(kinds(found)) <= 7
+    assert values(found) == values(dataset.refresh())
+    assert found.read(columns=["time"])["time"].view("i8").tolist() == plain(rows, 0)["time"].tolist()
+    assert not found.verify(deep=True)
+    dataset.update(window="2024-08-08", completeness="complete")
+    maintained(opened).compact(tiered=True)
+    assert kinds(maintained(opened)) == ["segment"]
+    assert values(maintained(opened)) == values(found)
+
+
 def test_only_operations_compacts(opened: Opened) -> None:
     dataset = made(opened)
     with pytest.raises(AccessDenied, match="data-quality may not maintain canonical"):
@@ -194,17 +214,19 @@ def test_a_segment_that_comes_out_damaged_is_not_published(opened: Opened) -> No
     assert maintained(opened).version == version
 
 
-@given(st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=12), st.integers(20, 60), st.sampled_from((None, 2_000)))
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.booleans()), max_size=12), st.integers(20, 60), st.sampled_from((None, 2_000)), st.booleans()
+)
 @settings(max_examples=20)
 def test_a_plan_joins_neighbours_only_and_no_more_than_it_may(
-    sizes: list[tuple[int, bool]], max_rows: int, leave_bytes: int | None
+    sizes: list[tuple[int, bool]], max_rows: int, leave_bytes: int | None, tiered: bool
 ) -> None:
     dataset = arraystore.open_store(f"memory://{uuid.uuid4().hex}", role="data-quality", create=True).canonical.create(KEY, schema_of())
     for number, (count, as_segment) in enumerate(sizes):
         with mock.patch("arraystore.datasets.writer.TAIL_BYTES", 0 if as_segment else 1 << 20):
             dataset.append(plain(count, number * 100))
     state = dataset._log.head()
-    runs = plan_compaction(state, state.window_names(), CompactionRule(max_rows=max_rows, leave_bytes=leave_bytes))
+    runs = plan_compaction(state, state.window_names(), CompactionRule(max_rows=max_rows, leave_bytes=leave_bytes, tiered=tiered))
     for run in runs:
         assert run.holds(state)
         assert run.rows <= max_rows or len(run.sources) == 1
@@ -212,6 +234,8 @@ def test_a_plan_joins_neighbours_only_and_no_more_than_it_may(
         assert leave_bytes is None or all(entry.tail or entry.bytes < leave_bytes for entry in run.sources)
     named = [entry.name for run in runs for entry in run.sources]
     assert len(named) == len(set(named))
+    tails = {entry.name for name in state.window_names() for entry in state.window(name).segments if entry.tail}
+    assert tails <= set(named), "every tail becomes part of a segment"
 
 
 @pytest.mark.slow

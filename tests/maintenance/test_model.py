@@ -77,9 +77,9 @@ class Maintained(RuleBasedStateMachine):
         self.dataset.refresh().add_file(str(self.count).encode(), "file")
         self.saw(self.dataset)
 
-    @rule(leave=st.sampled_from((None, 1_500)))
-    def compact(self, leave: int | None) -> None:
-        self.open("operations").canonical[KEY].compact(leave_bytes=leave)
+    @rule(leave=st.sampled_from((None, 1_500)), tiered=st.booleans())
+    def compact(self, leave: int | None, tiered: bool) -> None:
+        self.open("operations").canonical[KEY].compact(leave_bytes=leave, tiered=tiered)
         self.saw(self.dataset)
 
     @rule(back=st.integers(0, 3), tag=st.booleans())
