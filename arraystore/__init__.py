@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from arraystore.classes.runs import Run
     from arraystore.classes.runtable import RunRow, RunTable
     from arraystore.datasets.following import Follower, Update
+    from arraystore.diagnosis import Check, doctor
     from arraystore.hdf5.importing import Hdf5Rows, import_hdf5, open_hdf5
     from arraystore.hdf5.sources import Exported, ExportProgress, export_hdf5
     from arraystore.ingest.reports import FileReport, IngestReport
@@ -113,6 +114,7 @@ if TYPE_CHECKING:
     from arraystore.upkeep.repairing import Repaired
     from arraystore.upkeep.shipping import Shipped
     from arraystore.upkeep.status import ClassStatus
+    from arraystore.upkeep.usage import Usage
 
 __version__ = "0.1.0"
 
@@ -132,6 +134,7 @@ __all__ = [
     "Audited",
     "Change",
     "Changes",
+    "Check",
     "ClassStatus",
     "ClassSummary",
     "Clock",
@@ -222,6 +225,7 @@ __all__ = [
     "Unacknowledged",
     "Unsupported",
     "Update",
+    "Usage",
     "Verification",
     "Version",
     "VersionExpired",
@@ -233,6 +237,7 @@ __all__ = [
     "WindowLength",
     "WindowLoader",
     "Written",
+    "doctor",
     "export_hdf5",
     "export_parquet",
     "import_hdf5",
@@ -263,6 +268,7 @@ _LOADED_WHEN_USED = {
         "arraystore.classes.execution": ["ExecutionSurface", "SequenceRange", "Session"],
         "arraystore.classes.experiments": ["Experiment", "ExperimentsSurface"],
         "arraystore.datasets.following": ["Follower", "Update"],
+        "arraystore.diagnosis": ["Check", "doctor"],
         "arraystore.hdf5.importing": ["Hdf5Rows", "import_hdf5", "open_hdf5"],
         "arraystore.hdf5.sources": ["ExportProgress", "Exported", "export_hdf5"],
         "arraystore.ingest.reports": ["FileReport", "IngestReport"],
@@ -282,6 +288,7 @@ _LOADED_WHEN_USED = {
         "arraystore.classes.runtable": ["RunRow", "RunTable"],
         "arraystore.upkeep.shipping": ["Shipped"],
         "arraystore.upkeep.status": ["ClassStatus"],
+        "arraystore.upkeep.usage": ["Usage"],
     }.items()
     for name in names
 }

@@ -29,6 +29,7 @@ from arraystore.cli.sessions import sessions
 from arraystore.cli.shells import completion, config
 from arraystore.cli.starting import demo, init
 from arraystore.cli.status import status
+from arraystore.cli.usage import doctor, du
 from layouts.classes import Role
 
 __all__ = ["main"]
@@ -86,6 +87,8 @@ for _command in (
     audit,
     policy,
     status,
+    du,
+    doctor,
     ingest,
     export_hdf5,
     import_hdf5,

@@ -26,6 +26,7 @@ from arraystore.upkeep.mending import MISSING, Mended, Restored
 from arraystore.upkeep.repairing import KnownHeads, Repaired, datasets_in, mend_class, mend_lineage, mend_tags
 from arraystore.upkeep.shipping import Shipped
 from arraystore.upkeep.status import ClassStatus, class_status
+from arraystore.upkeep.usage import Usage, usage_beside, usage_of
 from arraystore.upkeep.verification import Scope, Verification, Verifier, matches, tag_findings
 from arraystore.versions.log import Log
 from layouts.classes import Action, Role, StorageClass, may
@@ -140,6 +141,46 @@ class Upkeep(ABC):
     def status(self, *, deep: bool = False) -> list[ClassStatus]:
         """What each class that this role may read holds and how it is, at a cost of what changed; `deep` looks for garbage, too."""
         return [class_status(self.surface(each), self.role.value, deep=deep) for each in self._readable()]
+
+    def du(self, patterns: Iterable[str] = (), *, garbage: bool = False, tell: Callable[[Usage], None] | None = None) -> list[Usage]:
+        """What each dataset that this role may read takes, deleted ones too, by kind of object and column; and what lies beside them.
+
+        Looks at every object.
+
+        Parameters
+        ----------
+        patterns
+            Only datasets that these name, or that lie below what they name.
+        garbage
+            Tell what `gc` would free, too.
+        tell
+            Is told of each dataset as it is counted.
+
+        Examples
+        --------
+        >>> import arraystore
+        >>> store = arraystore.open_store("memory://usage", role="data-quality", create=True)
+        >>> trades = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
+        >>> [usage.dataset for usage in store.du(["canonical/*"])]
+        ['canonical/venue/trades/X']
+        """
+        wanted = patterns_of(patterns)
+        named = {pattern.partition("/")[0] for pattern in wanted}
+        for each in StorageClass:
+            if each.value in named:
+                require(self.role, Action.READ, each)
+        found = []
+        for each in self._readable():
+            logs = list(self.surface(each).logs())
+            for log in logs:
+                if matches(f"{each.value}/{log.prefix}", wanted):
+                    found.append(usage_of(log, each.value, self.role.value, garbage=garbage))
+                    if tell is not None:
+                        tell(found[-1])
+            if not wanted:
+                location = self.attributes.roots.get(each.value, each.value)
+                found.append(usage_beside(open_place(self._opener, self.url, location), each.value, [log.prefix for log in logs]))
+        return found
 
     def heads(self, patterns: str | Iterable[str] = ()) -> Heads:
         """The newest version of every dataset that this role may read, deleted ones', too: keep it elsewhere, for `audit(expect=…)`."""
