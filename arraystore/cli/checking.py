@@ -1,7 +1,5 @@
 """`verify`: whether the store still holds what was acknowledged."""
 
-import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from arraystore.store import Store
     from arraystore.upkeep.verification import Verification
 
-__all__ = ["progress_line", "verify"]
+__all__ = ["verify"]
 
 MEGABYTE = 1_000_000
 
@@ -81,14 +79,3 @@ def _step(now: "Verification") -> Step:
     done = sum(covered.done for covered in now.covered)
     at = "" if not now.covered or now.covered[-1].done else f", at {now.covered[-1].dataset}"
     return Step(done=now.bytes_read, unit="bytes", note=f"{counted(done, 'dataset')}, {counted(len(now.findings), 'finding')}{at}")
-
-
-def progress_line[T](told: Callable[[T], str]) -> Callable[[T], None] | None:
-    """Show what is told on one line of the terminal, again and again; nothing where nobody watches."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(now: T) -> None:
-        click.echo(f"\r\x1b[2K{told(now)}", nl=False, err=True)
-
-    return show

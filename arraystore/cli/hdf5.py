@@ -1,14 +1,14 @@
 """`export-hdf5` and `import-hdf5`: files for programs that know no Zarr, and from such."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from arraystore.cli.checking import progress_line
 from arraystore.cli.command import at_version, command, no_match, split_address, version_option, with_store
 from arraystore.cli.listing import datasets_matching
 from arraystore.cli.output import count, counted, left, print_json, right, size, table
+from arraystore.cli.progress import Step, progress
 from arraystore.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
@@ -67,16 +67,9 @@ def export_hdf5(
         raise no_match(store, patterns)
     views = [at_version(each, version) for each in found]
     wanted = None if columns is None else columns.split(",")
-    done = arraystore.export_hdf5(
-        path,
-        views[0] if len(views) == 1 else views,
-        start,
-        end,
-        wanted,
-        flavor=flavor,
-        overwrite=overwrite,
-        progress=progress_line(_told),
-    )
+    chosen = views[0] if len(views) == 1 else views
+    with progress(_exported) as tell:
+        done = arraystore.export_hdf5(path, chosen, start, end, wanted, flavor=flavor, overwrite=overwrite, progress=tell)
     if as_json:
         print_json(done.to_json())
         return
@@ -84,8 +77,8 @@ def export_hdf5(
     click.echo(f"\n{counted(sum(done.rows.values()), 'row')}, {size(done.bytes)} in {done.path}")
 
 
-def _told(now: "ExportProgress") -> Any:
-    return f"{now.group}: {counted(now.rows, 'row')} of {count(now.most_rows)}"
+def _exported(now: "ExportProgress") -> Step:
+    return Step(done=now.rows, unit="rows", total=now.most_rows, note=now.group)
 
 
 @command(
@@ -122,20 +115,19 @@ def import_hdf5(
     """
     import arraystore
 
-    mapping = _pairs(pairs, "--map") or None
-    found = arraystore.open_hdf5(path, group, mapping=mapping, times=_pairs(units, "--time"))
+    mapping, times = _pairs(pairs, "--map") or None, _pairs(units, "--time")
+    found = arraystore.open_hdf5(path, group, mapping=mapping, times=times)
     if address is None and found.key is None:
         raise InvalidInput(f"{path!r} doesn't say what its rows are of: give CLASS/KEY", "CLASS/KEY")
     storage_class, key = split_address(address) if address is not None else (found.storage_class or "", found.key)
-    receipt = arraystore.import_hdf5(
-        path,
-        store.surface(storage_class),
-        key,
-        group=group,
-        schema=None if schema is None else arraystore.schema_by_name(schema),
-        mapping=mapping,
-        times=_pairs(units, "--time"),
-    )
+    made = None if schema is None else arraystore.schema_by_name(schema)
+
+    def read(rows: int) -> Step:
+        return Step(done=rows, unit="rows", total=found.rows, note=found.group)
+
+    with progress(read) as tell:
+        surface = store.surface(storage_class)
+        receipt = arraystore.import_hdf5(path, surface, key, group=group, schema=made, mapping=mapping, times=times, progress=tell)
     if as_json:
         print_json({"path": path, "group": found.group, "rows": found.rows, "version": receipt.version, "dry_run": dry_run})
         return

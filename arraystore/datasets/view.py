@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -195,6 +196,19 @@ class DatasetView(Lazily, Looking, ShownDataset):
         """The files kept beside the rows at this version, by name."""
         self._place.require(Action.READ)
         return {name: Artifact(self._place.storage, self._place.path, entry) for name, entry in sorted(self._state.artifacts.items())}
+
+    def to_hdf5(
+        self,
+        path: str | PurePath,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        columns: Iterable[str] | None = None,
+        **options: Any,
+    ) -> Any:
+        """Write these rows to an HDF5 file, and return what was written: `arraystore.export_hdf5(path, self, …)`, which says the rest."""
+        from arraystore.hdf5.sources import export_hdf5
+
+        return export_hdf5(path, self, start, end, columns, **options)
 
     def verify(self, *, deep: bool = False) -> list[Finding]:
         """What is wrong with the log up to this version, its checkpoints, segments and artifacts; `deep` decodes every byte."""

@@ -100,12 +100,14 @@ def import_hdf5(
     times: Mapping[str, str] | None = None,
     token: tuple[str, int] | None = None,
     reason: str = "",
+    progress: Callable[[int], None] | None = None,
 ) -> Receipt:
     """Append the rows of an HDF5 file to a dataset, in one commit, however many; the dataset is made if there is none.
 
     Our own exports come back bit for bit, nulls and NaN payloads included, and are compared with the digests they carry before the
     commit. `key` and `schema` may be left out for them. See `open_hdf5` for `group`, `mapping`, `times` and errors, and
-    `Dataset.append_stream` for `token`, order and what becomes visible when.
+    `Dataset.append_stream` for `token`, order and what becomes visible when. `progress` is called with the number of rows that were
+    read so far, after each batch.
 
     Examples
     --------
@@ -129,7 +131,17 @@ def import_hdf5(
         if (made := schema or found.schema) is None:
             raise InvalidInput(f"there is no dataset {place!r} yet, and {str(path)!r} tells no schema: pass one", "schema")
         dataset = surface.create(place, made)
-    return dataset.append_stream(found.batches(), token=token, reason=reason)
+    return dataset.append_stream(_counted(found.batches(), progress), token=token, reason=reason)
+
+
+def _counted(batches: Iterator[Any], progress: Callable[[int], None] | None) -> Iterator[Any]:
+    """The batches, told of once they were taken."""
+    rows = 0
+    for batch in batches:
+        yield batch
+        rows += batch.row_count if isinstance(batch, Frame) else len(next(iter(batch.values())) if isinstance(batch, dict) else batch)
+        if progress is not None:
+            progress(rows)
 
 
 @contextmanager
@@ -220,7 +232,7 @@ def _rows_of(group: Any, schema: Schema) -> int:
 
 
 def _export_batches(path: str, name: str, schema: Schema, rows: int) -> Iterator[Frame]:
-    found: dict[str, LogicalDigest] = {}
+    found = {spec.name: LogicalDigest() for spec in schema.arrays()}
     with _opened(path) as file:
         group = file[name]
         labels = {c.name: tuple(group[label_name(c)].asstr()[()]) for c in schema.columns if c.kind is Kind.DICTIONARY}
@@ -238,14 +250,12 @@ def _export_batches(path: str, name: str, schema: Schema, rows: int) -> Iterator
                 bytes_done[column] = stop
             batch = Rows(schema=schema, count=min(step, rows - start), arrays=arrays, labels=labels)
             for spec in schema.arrays():
-                found[spec.name] = found.get(spec.name, LogicalDigest()) + digest_of_rows(batch, schema, spec)
+                found[spec.name] += digest_of_rows(batch, schema, spec)
             yield Frame(batch.tidy())
         for spec in schema.arrays():
             told = parse_digest(str(group[spec.name].attrs["logical_digest"]))
-            if found.get(spec.name, LogicalDigest()) != told:
-                raise Corrupt(
-                    f"{path!r}: {group[spec.name].name} holds other values than were exported: {found.get(spec.name)}, not {told}"
-                )
+            if found[spec.name] != told:
+                raise Corrupt(f"{path!r}: {group[spec.name].name} holds other values than were exported: {found[spec.name]}, not {told}")
 
 
 def _plain(values: np.ndarray, dtype: str) -> np.ndarray:

@@ -25,8 +25,8 @@ def prove(group: Any, schema: Schema, rows: int, filters: Filters, digests: Mapp
         found = LogicalDigest()
         for elements in decoded(dataset, stored, filters, threads):
             found += digest_elements(elements, hashes)
-        if found != digests.get(name, LogicalDigest()):
-            raise Corrupt(f"{dataset.file.filename}: {dataset.name} reads back as {found}, and was written as {digests.get(name)}")
+        if found != digests[name]:
+            raise Corrupt(f"{dataset.file.filename}: {dataset.name} reads back as {found}, and was written as {digests[name]}")
         _prove_by_hdf5(dataset, stored, filters)
 
 

@@ -21,7 +21,7 @@ class GroupWriter:
 
     def __init__(self, group: Any, schema: Schema, most_rows: int, filters: Filters) -> None:
         self.rows = 0
-        self.digests: dict[str, LogicalDigest] = {}
+        self.digests = {spec.name: LogicalDigest() for spec in schema.arrays()}
         self._group = group
         self._schema = schema
         self._filters = filters
@@ -41,7 +41,7 @@ class GroupWriter:
         self._write_dimensions()
         self._group.attrs.update(group_attributes(self._schema) | attributes)
         for name, filling in self._filling.items():
-            filling.dataset.attrs.update(filling.stored.attributes() | {"logical_digest": str(self.digests.get(name, LogicalDigest()))})
+            filling.dataset.attrs.update(filling.stored.attributes() | {"logical_digest": str(self.digests[name])})
 
     def _encode(self, block: Block) -> tuple["_Filling", int, tuple[bytes, int]]:
         filling, place, elements = block
@@ -51,7 +51,7 @@ class GroupWriter:
         for rows in batches:
             for name, filling in self._filling.items():
                 spec = filling.stored.spec
-                self.digests[name] = self.digests.get(name, LogicalDigest()) + digest_of_rows(rows, self._schema, spec)
+                self.digests[name] += digest_of_rows(rows, self._schema, spec)
                 elements = filling.stored.of(rows)
                 if spec.role == "values" and spec.column in self._labels:
                     elements = self._renumbered(spec.column, elements, rows.labels.get(spec.column, ()))

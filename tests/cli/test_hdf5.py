@@ -67,3 +67,30 @@ def test_datasets_of_another_maker_come_in_by_options(copy: Path, tmp_path: Path
     times = arraystore.open_store(copy, role="analysis").canonical["vendor", "trades", "X"].read(columns=["time"])["time"]
     assert times.view(np.int64).tolist() == [number * 10**9 for number in range(5)]
     assert "COLUMN=" in command(copy, "import-hdf5", *given, "--map", "nothing").output
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_who_watches_sees_how_many_rows_went_and_how_fast(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watched: bool
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda stream: watched and stream.name == "<stderr>")
+    monkeypatch.setattr("arraystore.cli.progress.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("arraystore.cli.progress.REFRESH_SECONDS", 0.0)
+    path, other = str(tmp_path / "trades.h5"), "canonical/other/trades/BTC=2FUSDT"
+    rows = arraystore.open_store(copy, role="data-quality").canonical["binance-usdm", "trades", "BTC/USDT"].rows
+    for done in (command(copy, "export-hdf5", TRADES, "-o", path), command(copy, "import-hdf5", path, other)):
+        assert done.exit_code == 0, done.output
+        assert (f"100%  {rows:,} of {rows:,} rows  " in done.stderr) is watched
+        assert ("rows/s" in done.stderr) is watched
+        assert "rows/s" not in done.stdout
+
+
+def test_a_dataset_writes_itself(copy: Path, tmp_path: Path) -> None:
+    dataset = arraystore.open_store(copy, role="analysis").canonical["binance-usdm", "trades", "BTC/USDT"]
+    assert dataset.to_hdf5(tmp_path / "all.h5", flavor="fast").rows == {"/": dataset.rows}
+    some = dataset.to_hdf5(tmp_path / "some.h5", "2024-08-08", "2024-08-09", ["price"])
+    with h5py.File(tmp_path / "some.h5") as file:
+        assert list(file) == ["price", "time"]
+        assert len(file["price"]) == some.rows["/"] == dataset.read("2024-08-08", "2024-08-09").row_count
+    with pytest.raises(arraystore.AlreadyExists):
+        dataset.to_hdf5(tmp_path / "all.h5")
