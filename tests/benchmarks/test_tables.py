@@ -15,6 +15,7 @@ from benchmarks import (
     asof,
     book,
     columns,
+    exporting,
     frame,
     history,
     labelled,
@@ -121,6 +122,20 @@ def test_writes_are_beside_encoding_and_syncing_the_same_bytes(setting):
 def test_a_history_opens_at_its_newest_and_at_an_earlier_version(setting):
     figures = history.run(setting=setting)
     assert len({each.data for each in figures if each.contestant == "arraystore"}) == 2
+
+
+def test_exports_are_beside_h5py_with_the_same_filters(setting):
+    figures = exporting.run(setting=replace(setting, rows=2_000))
+    assert [each.data.rpartition(", ")[2] for each in figures[::2]] == ["portable", "fast"] * 2
+    assert {each.contestant for each in figures} == {"arraystore", "h5py, same filters"}
+    assert [goal.wanted for each in figures for goal in each.goals] == [1.7, 1.0] * 2
+
+
+def test_an_export_of_other_values_is_refused(setting, monkeypatch):
+    arrays = exporting._arrays
+    monkeypatch.setattr(exporting, "_arrays", lambda dataset: {name: array[::-1] for name, array in arrays(dataset).items()})
+    with pytest.raises(WrongValues, match="arraystore of trades"):
+        exporting.run(setting=replace(setting, rows=2_000))
 
 
 def test_sizes_are_of_every_form_and_data_set(setting):
