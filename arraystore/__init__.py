@@ -14,6 +14,7 @@ Every public name is importable from here; nothing else is public.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from arraystore.calendars import Sessions, TradingSession, sessions
 from arraystore.classes.ancestry import Ancestor, Stale
 from arraystore.classes.changes import Change, Changes
 from arraystore.classes.roots import init_store
@@ -212,6 +213,7 @@ __all__ = [
     "SequenceRange",
     "Session",
     "SessionAppender",
+    "Sessions",
     "Severity",
     "Shipped",
     "Stale",
@@ -222,6 +224,7 @@ __all__ = [
     "StorePlots",
     "Surface",
     "Tag",
+    "TradingSession",
     "Unacknowledged",
     "Unsupported",
     "Update",
@@ -252,6 +255,7 @@ __all__ = [
     "replay",
     "save_picture",
     "schema_by_name",
+    "sessions",
     "shipped_mappings",
     "summarise",
     "to_hftbacktest",

@@ -14,7 +14,7 @@ from arraystore.versions.state import COMPLETENESS
 from layouts.columnrules import json_problems
 from layouts.schema import Kind, Schema
 from layouts.times import parse_interval, parse_time
-from layouts.windows import AXIS_MAX, AXIS_MIN, format_time
+from layouts.windows import AXIS_MAX, AXIS_MIN, WindowLength, format_time, parse_window
 
 #: What `layouts.parse_time` takes: int ns since 1970, ISO text (UTC without a zone), dates, datetimes, NumPy's and pandas' times.
 type TimeLike = int | str | date | np.datetime64
@@ -151,6 +151,23 @@ def bounds(start: TimeLike | None, end: TimeLike | None) -> tuple[int | None, in
         msg = f"start {start} is after end {end}: ranges are [start, end)"
         raise InvalidInput(msg, "start")
     return first, last
+
+
+def period(given: Any) -> tuple[int | None, int | None]:
+    """A range of time as ns, None for open: the name of an hour, a day, a month or a year, or `(start, end)`."""
+    if given is None:
+        return None, None
+    if isinstance(given, str):
+        try:
+            window = parse_window(given)
+        except InvalidInput as error:
+            told = f"{given!r} names no hour, day, month or year (2024-08-08T13, 2024-08-08, 2024-08, 2024)"
+            raise InvalidInput(f"{told}: give such a name, or (start, end)", "period") from error
+        return (None, None) if window.length is WindowLength.WHOLE else (window.start, window.stop)
+    listed = _listed(given, "period", "two times")
+    if len(listed) != 2:
+        raise InvalidInput(f"{len(listed)} times are no range: give (start, end), or a name such as '2024-08'", "period")
+    return bounds(*listed)
 
 
 def overlaps(span: Interval | None, start: int | None, stop: int | None) -> bool:

@@ -13,6 +13,7 @@ from arraystore import arguments
 from arraystore.arguments import TimeLike
 from arraystore.classes.ancestry import DEPTH, Ancestor, Stale, ancestry, every_version, impact, stands, window_span
 from arraystore.classes.kinds import kind_of
+from arraystore.classes.panels import Panels
 from arraystore.classes.resolving import Resolver
 from arraystore.classes.roots import Opener, StoreAttributes, check_class_root, decode_attributes, init_store, is_store, locate, open_place
 from arraystore.classes.surface import Surface
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from arraystore.classes.quarantine import QuarantineSurface
 
 
-class Store(Upkeep, Maintenance, ShownStore):
+class Store(Upkeep, Maintenance, Panels, ShownStore):
     """A store as one role sees it. Safe to share between threads; to reach it from another process, open its URL there.
 
     Attributes

@@ -61,6 +61,13 @@ class Source:
         """The schema that the rows are read in."""
         return self.extent.schema
 
+    @property
+    def view(self) -> DatasetView:
+        """The dataset at its version."""
+        extent = self.extent
+        place = Place(extent.storage, StorageClass(self.pin.storage_class), self.pin.key, Role(self.role))
+        return DatasetView(place, extent.log, extent.state)
+
     def open(self) -> Extent:
         """The rows, opened anew."""
         storage_class, role = StorageClass(self.pin.storage_class), Role(self.role)
