@@ -1,7 +1,7 @@
 """Many datasets of a class read at once, by a pattern or by their keys."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -106,9 +106,8 @@ class ManyKeys(ABC):
     ) -> Any:
         """Many datasets as one `xarray.Dataset` of Dask arrays, time by instrument, each at its newest version for good.
 
-        Without a grid the times are all at which a dataset has a row, which reads that clock and nothing else; with one, opening reads
-        no rows. A cell whose dataset has no row there is absent: `present` says where rows are. What is computed is read block by block,
-        each of a range of times and some instruments, on the thread that computes it.
+        Without a grid the times are all at which a dataset has a row, which reads that clock; with one, opening reads no rows. What is
+        computed is read block by block, on the thread that computes it.
 
         Parameters
         ----------
@@ -138,30 +137,16 @@ class ManyKeys(ABC):
         Returns
         -------
         xarray.Dataset
-            Variables `(time, instrument)`, of levels with a third dimension `level`. Where absent or null: floats are NaN, times NaT, text,
-            bytes and labels None (of which xarray makes NaN where it loads); integers, booleans, vocabulary codes and decimals' mantissas
-            keep their type, are 0 there, and have an `x_valid` beside them that is false there. Coordinates: `time` in UTC, `instrument`
-            (the parts of keys that differ), and along it `key` and `version`.
-
-        Examples
-        --------
-        >>> import arraystore
-        >>> store = arraystore.open_store("memory://panel", role="data-quality", create=True)
-        >>> schema = arraystore.schema_by_name("trades")
-        >>> for name, times in (("A", [1, 2]), ("B", [2, 3])):
-        ...     trades = store.canonical.create(("venue", "trades", name), schema)
-        ...     rows = {"time": times, "price": [10.0, 11.0], "size": [1.0, 1.0], "side": [1, 1], "flags": [0, 0]}
-        ...     receipt = trades.append(rows)
-        >>> store.canonical.panel("venue/trades/*", columns=["price"])["price"].values
-        array([[10., nan],
-               [11., 10.],
-               [nan, 11.]])
+            Variables `(time, instrument)`, of levels with a third dimension `level`; `present` says where rows are. Where absent or null,
+            floats are NaN, times NaT, text, bytes and labels None (of which xarray makes NaN where it loads); integers, booleans,
+            vocabulary codes and decimals' mantissas keep their type, are 0 there, and have an `x_valid` beside them that is false there.
+            Coordinates: `time` in UTC, `instrument` (the parts of keys that differ), and along it `key` and `version`.
         """
         from arraystore.labelled.panel import panel_of
 
         return panel_of(
             self.storage_class,
-            {key: partial(self.__getitem__, key) for key in self._wanted(keys)},
+            self._openers(keys),
             period,
             columns,
             clock=clock,
@@ -198,5 +183,7 @@ class ManyKeys(ABC):
         """
         from arraystore.labelled.panel import dataframe_of_many
 
-        openers = {key: partial(self.__getitem__, key) for key in self._wanted(keys)}
-        return dataframe_of_many(openers, period, columns, rows=rows, threads=arguments.threads(threads))
+        return dataframe_of_many(self._openers(keys), period, columns, rows=rows, threads=arguments.threads(threads))
+
+    def _openers(self, keys: str | Iterable[Key]) -> dict[tuple[str, ...], Callable[[], DatasetView]]:
+        return {key: partial(self.__getitem__, key) for key in self._wanted(keys)}

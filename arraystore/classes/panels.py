@@ -26,7 +26,18 @@ class Panels(ABC):
     ) -> Any:
         """Many datasets of a class as one `xarray.Dataset`, time by instrument: see `Surface.panel`, whose options it takes.
 
-        `store.panel("bars/1m/us/*", "2024", columns=["close"])` is a year of closes of every dataset that matches, lazily.
+        Examples
+        --------
+        >>> import arraystore
+        >>> store = arraystore.open_store("memory://panel", role="analysis", create=True)
+        >>> minute = 60 * 10**9
+        >>> for name, start in (("A", 0), ("B", minute)):
+        ...     bars = store.derived.create(("bars", "1m", "us", name), arraystore.schema_by_name("bars"))
+        ...     prices = dict.fromkeys(("open", "high", "low", "close", "volume"), [10.0])
+        ...     receipt = bars.append({"open_time": [start], "close_time": [start + minute], "is_revision": [False], **prices})
+        >>> store.panel("bars/1m/us/*", "1970", columns=["close"])["close"].values
+        array([[10., nan],
+               [nan, 10.]])
         """
         return self.surface(storage_class).panel(keys, period, columns, **options)
 
