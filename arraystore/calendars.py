@@ -95,7 +95,15 @@ class Sessions(Sequence[TradingSession]):
         return tuple(span for session in self._listed for span in session.spans)
 
     def contains(self, times: Any) -> np.ndarray:
-        """Which times (datetime64, or int64 ns UTC) lie in a session and in no break: bool, for `frame.take` and the like."""
+        """Which times (datetime64, or int64 ns UTC) lie in a session and in no break: bool, for `frame.take` and the like.
+
+        Examples
+        --------
+        >>> import arraystore, numpy
+        >>> times = numpy.array(["2024-03-08T14:29:59", "2024-03-08T14:30", "2024-03-08T21:00"], "datetime64[ns]")
+        >>> arraystore.sessions("XNYS", "2024-03").contains(times)
+        array([False,  True, False])
+        """
         moments = np.asarray(times)
         moments = moments.astype("datetime64[ns]").view(np.int64) if moments.dtype.kind == "M" else moments.astype(np.int64)
         bounds = np.array(self.spans, np.int64).reshape(-1, 2)
@@ -108,6 +116,13 @@ class Sessions(Sequence[TradingSession]):
 
         `label` says which times: `"end"`, at which a bar is known, or `"start"`. Where an interval doesn't divide a range, its last bar
         is one that goes on beyond it.
+
+        Examples
+        --------
+        >>> import arraystore
+        >>> grid = arraystore.sessions("XNYS", "2024-03-08").grid("1m")
+        >>> len(grid), str(grid[0]), str(grid[-1])
+        (390, '2024-03-08T14:31:00.000000000', '2024-03-08T21:00:00.000000000')
         """
         step = parse_duration(interval, "interval")
         if step < 1:

@@ -180,6 +180,16 @@ class ManyKeys(ABC):
             Names; the axis clock always comes too. None for all that the datasets share.
         rows
             Of a partition, at most about so many, but at least one instrument; None for about 128 MiB of them.
+
+        Examples
+        --------
+        >>> import arraystore
+        >>> store = arraystore.open_store("memory://many-trades", role="data-quality", create=True)
+        >>> for name in ("A", "B"):
+        ...     trades = store.canonical.create(("venue", "trades", name), arraystore.schema_by_name("trades"))
+        ...     receipt = trades.append({"time": [1, 2], "price": [1.0, 2.0], "size": [1.0, 1.0], "side": [1, 1], "flags": [0, 0]})
+        >>> store.canonical.panel_dataframe("venue/trades/*").groupby("instrument")["price"].max().compute().to_dict()
+        {'A': 2.0, 'B': 2.0}
         """
         from arraystore.labelled.panel import dataframe_of_many
 

@@ -50,5 +50,17 @@ class Panels(ABC):
         storage_class: StorageClass | str = StorageClass.DERIVED,
         **options: Any,
     ) -> Any:
-        """Many datasets of a class as one `dask.dataframe.DataFrame`, grouped by instrument: see `Surface.panel_dataframe`."""
+        """Many datasets of a class as one `dask.dataframe.DataFrame`, grouped by instrument: see `Surface.panel_dataframe`.
+
+        Examples
+        --------
+        >>> import arraystore
+        >>> store = arraystore.open_store("memory://panel-dataframe", role="analysis", create=True)
+        >>> for name in ("A", "B"):
+        ...     bars = store.derived.create(("bars", "1m", "us", name), arraystore.schema_by_name("bars"))
+        ...     prices = dict.fromkeys(("open", "high", "low", "close", "volume"), [10.0, 11.0])
+        ...     receipt = bars.append({"open_time": [0, 1], "close_time": [1, 2], "is_revision": [False] * 2, **prices})
+        >>> store.panel_dataframe("bars/1m/us/*", columns=["close"]).groupby("instrument")["close"].max().compute().to_dict()
+        {'A': 11.0, 'B': 11.0}
+        """
         return self.surface(storage_class).panel_dataframe(keys, period, columns, **options)

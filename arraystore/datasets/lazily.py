@@ -140,6 +140,15 @@ class Lazily(RowsView):
             A connection of `duckdb.connect`; None for DuckDB's default one, which `duckdb.sql` uses.
         start, end, columns, window, instruments
             As `read` takes them: nothing else can be seen of it.
+
+        Examples
+        --------
+        >>> import arraystore
+        >>> store = arraystore.open_store("memory://to-duckdb", role="data-quality", create=True)
+        >>> trades = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
+        >>> receipt = trades.append({"time": [1, 2], "price": [1.0, 2.0], "size": [1.0, 1.0], "side": [1, 1], "flags": [0, 0]})
+        >>> trades.to_duckdb().filter("time < '1970-01-02' and time_ns > 1").project("price, side").fetchall()
+        [(2.0, 'buy')]
         """
         from arraystore.tabular.relation import relation_of
 
@@ -164,6 +173,15 @@ class Lazily(RowsView):
         ----------
         start, end, columns, window, instruments
             As `read` takes them: nothing else can be seen of it.
+
+        Examples
+        --------
+        >>> import arraystore, polars
+        >>> store = arraystore.open_store("memory://to-polars", role="data-quality", create=True)
+        >>> trades = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
+        >>> receipt = trades.append({"time": [1, 2], "price": [1.0, 2.0], "size": [1.0, 1.0], "side": [1, 1], "flags": [0, 0]})
+        >>> trades.to_polars().filter(polars.col("size") > 0).select(polars.col("price").mean()).collect().item()
+        1.5
         """
         from arraystore.tabular.lazyframe import lazyframe_of
 

@@ -30,7 +30,17 @@ class Scan(Iterator[Frame]):
         return next(self._frames)
 
     def close(self) -> None:
-        """End it: nothing more is loaded."""
+        """End it: nothing more is loaded.
+
+        Examples
+        --------
+        >>> import arraystore
+        >>> store = arraystore.open_store("memory://closed", role="data-quality", create=True)
+        >>> scan = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades")).scan()
+        >>> scan.close()
+        >>> list(scan)
+        []
+        """
         self._frames.close()
 
     def __arrow_c_schema__(self) -> object:
