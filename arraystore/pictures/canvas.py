@@ -6,6 +6,7 @@ Figures are `matplotlib.figure.Figure`, never pyplot's: any thread and any serve
 import io
 import threading
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,21 @@ def figure(width: float, height: float, title: str = "") -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise Unsupported("pictures are drawn by matplotlib, which isn't installed: pip install 'arraystore[plot]'") from error
-    made = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    made = _shown(Figure)(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     if title:
         made.suptitle(plain(title), fontsize=12, color=INK, x=0.012, ha="left", weight="bold", parse_math=False)
     return made
+
+
+@cache
+def _shown(base: Any) -> Any:
+    """The class of figures that show themselves in notebooks, though pyplot knows nothing of them."""
+
+    class ShownFigure(base):  # type: ignore[misc] # a class that is there only where it is installed
+        def _repr_png_(self) -> bytes:
+            return encode(self, "png")
+
+    return ShownFigure
 
 
 def note(axes: Any, text: str) -> None:

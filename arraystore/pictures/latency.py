@@ -14,10 +14,14 @@ from layouts.schema import Clock, Kind, Schema
 STEPS = 240
 BARS = 160
 QUANTILES = (0.5, 0.9, 0.99)
-MOST_COUNTS = 8_000_000
+MOST_COUNTS = 2_000_000
 """Of different latencies (times steps) so many are counted one by one; where there are more, they are rounded to 1 part in 1,024."""
 
 ROUNDED_BITS = 10
+VALUE_BITS = 55
+FARTHEST = (1 << VALUE_BITS - 1) - 1
+"""Latencies of more than 208 days, in either direction, count as 208 days."""
+
 _UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))
 
 
@@ -28,36 +32,44 @@ class Counts:
     steps: int
     most: int = MOST_COUNTS
     rounded: bool = False
-    step: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    value: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     count: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    _waiting: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    _keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # ascending: a step's number above the bits of a latency
+    _waiting: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def step(self) -> np.ndarray:
+        """The step that each count is of, ascending."""
+        steps: np.ndarray = self._keys >> VALUE_BITS
+        return steps
+
+    @property
+    def value(self) -> np.ndarray:
+        """The latency that each count is of, ascending within a step."""
+        values: np.ndarray = (self._keys & ((1 << VALUE_BITS) - 1)) - FARTHEST
+        return values
 
     def add(self, step: np.ndarray, value: np.ndarray) -> None:
         """Take in latencies, each with the number of its step."""
-        self._waiting.append((step, value))
-        if sum(len(each) for _, each in self._waiting) >= self.most // 2:
+        self._waiting.append(_key(step, _rounded(value) if self.rounded else value))
+        if sum(map(len, self._waiting)) >= self.most:
             self.settle()
 
     def settle(self) -> None:
         """Count what was taken in."""
-        steps, values = (
-            np.concatenate([own, *(pair[place] for pair in self._waiting)]) for place, own in enumerate((self.step, self.value))
-        )
-        counts = np.concatenate([self.count, np.ones(len(values) - len(self.count), np.int64)])
+        new = np.sort(np.concatenate([np.zeros(0, np.int64), *self._waiting]))
         self._waiting = []
-        self._merge(steps, _rounded(values) if self.rounded else values, counts)
-        if len(self.value) > self.most and not self.rounded:
+        starts = _starts(new)
+        keys = np.concatenate([self._keys, new[starts]])
+        self._merge(keys, np.concatenate([self.count, np.diff(np.append(starts, len(new)))]))
+        if len(self._keys) > self.most and not self.rounded:
             self.rounded = True
-            self._merge(self.step, _rounded(self.value), self.count)
+            self._merge(_key(self.step, _rounded(self.value)), self.count)
 
-    def _merge(self, steps: np.ndarray, values: np.ndarray, counts: np.ndarray) -> None:
-        order = np.lexsort((values, steps))
-        steps, values, counts = steps[order], values[order], counts[order]
-        new = np.ones(len(steps), np.bool_)
-        new[1:] = (steps[1:] != steps[:-1]) | (values[1:] != values[:-1])
-        starts = np.flatnonzero(new)
-        self.step, self.value = steps[starts], values[starts]
+    def _merge(self, keys: np.ndarray, counts: np.ndarray) -> None:
+        order = np.argsort(keys, kind="stable")  # quick, as they are runs in order
+        keys, counts = keys[order], counts[order]
+        starts = _starts(keys)
+        self._keys = keys[starts]
         self.count = np.add.reduceat(counts, starts) if len(starts) else counts
 
     def quantiles(self, asked: tuple[float, ...]) -> np.ndarray:
@@ -73,6 +85,17 @@ class Counts:
             own = slice(cuts[place], cuts[place + 1])
             found[place] = _quantiles(self.value[own], self.count[own], asked)
         return found
+
+
+def _key(step: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Steps and latencies as numbers whose order is theirs."""
+    keys: np.ndarray = (step.astype(np.int64) << VALUE_BITS) + np.clip(value, -FARTHEST, FARTHEST) + FARTHEST
+    return keys
+
+
+def _starts(ordered: np.ndarray) -> np.ndarray:
+    """Where runs of equal numbers begin."""
+    return np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])) if len(ordered) else np.zeros(0, np.int64)
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

@@ -124,7 +124,7 @@ class DatasetPlots:
     ) -> Any:
         """Capture minus exchange time: median, 90 % and 99 % over time, and how often which latency came.
 
-        Quantiles are exact, interpolated as NumPy does, up to 8 million different latencies; beyond that they are rounded to 1 part in
+        Quantiles are exact, interpolated as NumPy does, up to 2 million different latencies; beyond that they are rounded to 1 part in
         1,024. Rows without either time are left out, and counted.
 
         Parameters

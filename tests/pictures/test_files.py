@@ -69,7 +69,16 @@ def test_threads_draw_at_once(trades):
     assert len(set(made)) == 1
 
 
-def test_without_matplotlib_the_extra_is_named(trades, monkeypatch):
+def test_a_notebook_shows_a_figure_that_pyplot_knows_nothing_of(figure):
+    from IPython.core.formatters import DisplayFormatter
+    from matplotlib.figure import Figure
+
+    shown, _ = DisplayFormatter().format(figure)
+    assert shown["image/png"][:8] == b"\x89PNG\r\n\x1a\n"
+    assert isinstance(figure, Figure)
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(arraystore.Unsupported, match=r"arraystore\[plot\]"):

@@ -116,6 +116,20 @@ def test_sizes_are_those_of_the_arrays(store, filled):
     assert 0 < sum(each.stored for each in sizes.columns.values()) + sizes.tails <= trades.bytes
 
 
+def test_sizes_of_segments_add_up(store, trades):
+    operations = arraystore.open_store(store.url, role="operations")
+    found = []
+    for day in range(2):
+        times = START + day * DAY + np.arange(5000, dtype=np.int64) * SECOND
+        trades.append(trades_at(times, np.random.default_rng(5).normal(size=5000)))
+        operations.canonical["venue/trades/BTC-USDT"].compact()
+        found.append(sizes_of(operations.canonical["venue/trades/BTC-USDT"]).columns["price"])
+    once, twice = found
+    assert once.stored > 10_000
+    assert (twice.stored, twice.decoded) == (2 * once.stored, 2 * once.decoded)
+    assert twice.ratio == once.ratio == once.decoded / once.stored
+
+
 def test_a_stores_page_tells_all_of_it(store, filled):
     store.tag("release", [filled.pin()], reason="the first")
     page = page_of(arraystore.open_store(store.url, role="operations"))

@@ -125,8 +125,8 @@ def test_names_are_names_and_no_formulas(store):
     )
     odd = store.canonical.create(("venue", "odd", "$\\frac{</text><script>"), schema)
     odd.append({"time": [START, START + SECOND], "value": [1.0, 2.0]})
-    shown = canvas.encode(odd.plot.series(title="$\\frac{</text><script>alert(1)</script>\n"), "svg").decode()
-    assert "$\\frac{&lt;/text&gt;&lt;script&gt;alert(1)&lt;/script&gt;\\x0a" in shown
+    shown = canvas.encode(odd.plot.series(title="$\\frac{</text><script>alert(1)</script>\n$"), "svg").decode()
+    assert "$\\frac{&lt;/text&gt;&lt;script&gt;alert(1)&lt;/script&gt;\\x0a$" in shown
     assert "value ($x^2$ &lt;b&gt;&amp;)" in shown
     assert "<script" not in shown
 
