@@ -39,11 +39,11 @@ def figure(width: float, height: float, title: str = "") -> Any:
 def _shown(base: Any) -> Any:
     """The class of figures that show themselves in notebooks, though pyplot knows nothing of them."""
 
-    class ShownFigure(base):  # type: ignore[misc] # a class that is there only where it is installed
+    class Figure(base):  # type: ignore[misc] # a class that is there only where it is installed
         def _repr_png_(self) -> bytes:
             return encode(self, "png")
 
-    return ShownFigure
+    return Figure
 
 
 def note(axes: Any, text: str) -> None:
