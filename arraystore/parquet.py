@@ -205,7 +205,7 @@ def _digests_of_file(path: Path, schema: Schema) -> Digests:
     import pyarrow.parquet as pq
 
     digests: Digests = {}
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:  # buffered ahead, it would be kept whole
         for batch in file.iter_batches(READ_ROWS):
             _add(digests, rows_from(pyarrow().Table.from_batches([batch]), schema), schema)
     return digests

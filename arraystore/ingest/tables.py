@@ -248,7 +248,8 @@ def read_parquet(member: Member, wanted: tuple[Source, ...]) -> Iterator[Batch]:
 
     pa = pyarrow()
     try:
-        with pq.ParquetFile(member.path) as file:
+        # Buffered ahead, column chunks are kept until the file is closed: memory would grow with it.
+        with pq.ParquetFile(member.path, pre_buffer=False) as file:
             places = _typed_places(file.schema_arrow.names, wanted, member.label)
             names = [file.schema_arrow.names[place] for place, _ in places.values()]
             for batch in file.iter_batches(BATCH_ROWS, columns=sorted(set(names))):

@@ -48,7 +48,7 @@ def stream(folder: str) -> None:
 
     store = arraystore.open_store(f"{folder}/store", role="data-quality", create=True)
     dataset = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
-    with pq.ParquetFile(f"{folder}/in.parquet", memory_map=False) as file:
+    with pq.ParquetFile(f"{folder}/in.parquet", pre_buffer=False) as file:  # buffered ahead, Arrow keeps the file's bytes
         dataset.append_stream(file.iter_batches(batch_size=GROUP // 4), token=("stream", 1))
     appended = peak()
     exported = dataset.to_hdf5(f"{folder}/out.h5")
