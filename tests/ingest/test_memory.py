@@ -4,9 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import arraystore
+from arraystore.ingest.sources import Member
+from arraystore.ingest.tables import read_parquet
 from tests.ingest.conftest import DAY, INTO
 
 MEASURED = """
@@ -34,6 +39,17 @@ def big(path: Path, size: int, symbols: int) -> int:
             file.write("".join(lines).encode())
             rows += 1_000
     return rows
+
+
+def test_of_a_parquet_file_no_more_is_held_than_a_few_row_groups(tmp_path: Path) -> None:
+    path, random = tmp_path / "x.parquet", np.random.default_rng(1)
+    with pq.ParquetWriter(path, pa.schema([("x", pa.float64())]), compression="none") as writer:
+        for _ in range(40):
+            writer.write_table(pa.table({"x": random.random(20_000)}))
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in read_parquet(Member(path=path), ("x",)):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < path.stat().st_size // 2
 
 
 @pytest.mark.slow
