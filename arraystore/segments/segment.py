@@ -6,9 +6,9 @@ chunks, whatever its size; and contents may be a stream.
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import batched, chain, islice
 from typing import Any, Protocol
 
 import msgspec
@@ -28,6 +28,11 @@ from layouts.naming import new_segment_name
 from layouts.schema import ArraySpec, Schema
 
 FORMAT = 1
+
+TASKS_AT_ONCE = 4
+"""So many chunks of a long array are handed to a thread together, since a hand-over takes as long as a tenth of encoding one;"""
+LEAST_TASKS = 16
+"""but no array in fewer pieces than these, so that threads end together."""
 
 
 def write_segments(
@@ -121,7 +126,8 @@ def write_contents(
     """Write contents as `write_segment` writes rows; the segment's index comes back too."""
     schema = contents.schema
     plans = [_plan_array(contents, spec, profile) for spec in schema.arrays() if spec.name in contents.lengths]
-    encoded = map_in_order(_encode, (task for plan in plans for task in _tasks(contents, plan)), threads)
+    tasks = (some for plan in plans for some in batched(_tasks(contents, plan), plan.at_once))
+    encoded = chain.from_iterable(map_in_order(_encode_all, tasks, threads))
     objects: dict[str, str] = {}
     size = 0
 
@@ -176,6 +182,10 @@ class _ArrayPlan:
     def count(self) -> int:
         return -(-self.length // self.chunk)
 
+    @property
+    def at_once(self) -> int:
+        return 1 if self.spec.is_payload else min(max(self.count // LEAST_TASKS, 1), TASKS_AT_ONCE)
+
 
 type _Task = tuple[_ArrayPlan, np.ndarray, np.ndarray | None]
 
@@ -223,6 +233,10 @@ def _tasks(contents: Contents, plan: _ArrayPlan) -> Iterator[_Task]:
     if plan.length:
         for elements, valid in contents.pieces(plan.spec.name, plan.chunk):
             yield plan, elements, valid if plan.is_clock else None
+
+
+def _encode_all(tasks: Sequence[_Task]) -> list[_Encoded]:
+    return [_encode(task) for task in tasks]
 
 
 def _encode(task: _Task) -> _Encoded:

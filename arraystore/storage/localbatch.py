@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Buffer as BufferLike
 from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -25,8 +26,18 @@ _DESCRIPTORS = 256
 """How many files a batch keeps open, so that they are synced together; at most a quarter of what the process may open."""
 
 
+EARLY_BYTES = 1 << 20
+"""A file of as many bytes is synced in the background as soon as it is written, while whoever writes computes the next one."""
+
+_EARLY_THREADS = 2
+
+
 class LocalBatch:
-    """New files that are kept open until the end, then synced: first they, then the directories, from the bottom up."""
+    """New files that are kept open until the end, then synced: first they, then the directories, from the bottom up.
+
+    Syncs of many small files together cost the medium little more than one. Those of large ones take as long as their bytes do, so they
+    are begun at once; each file is synced once in any case, whole, on the descriptor that wrote it.
+    """
 
     def __init__(self, root: LocalRoot, sync: Callable[[int], None], sync_way: SyncWay) -> None:
         self._root = root
@@ -37,6 +48,7 @@ class LocalBatch:
         self._names: dict[Parts, list[str]] = {}
         self._made: set[Parts] = set()
         self._failure: StorageError | None = None
+        self._early: ThreadPoolExecutor | None = None
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._limit = min(_DESCRIPTORS, allowed // 4) if allowed > 0 else _DESCRIPTORS
 
@@ -58,6 +70,10 @@ class LocalBatch:
             raise
         with self._guard:
             self._names.setdefault(tuple(above), []).append(name)
+            if size >= EARLY_BYTES:
+                self._early = self._early or ThreadPoolExecutor(_EARLY_THREADS, thread_name_prefix="arraystore-sync")
+                self._early.submit(self._sync_file, (fd, key))
+                return size
             self._open.append((fd, key))
             oldest = self._open.popleft() if len(self._open) > self._limit else None
         if oldest:
@@ -69,6 +85,8 @@ class LocalBatch:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._early is not None:
+            self._early.shutdown()  # waits for all of them, whatever becomes of the batch: their descriptors are theirs
         try:
             if kind is None and self._names:
                 self._sync_files()
@@ -106,6 +124,7 @@ class LocalBatch:
                 os.close(fd)
 
     def _sync_files(self) -> None:
+        self._check()
         together(self._sync_file, [self._open.popleft() for _ in range(len(self._open))])
         self._check()
 

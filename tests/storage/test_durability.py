@@ -132,6 +132,51 @@ def test_a_batch_beyond_its_descriptors_syncs_the_oldest_first(storage, recorder
     assert calls[3:] == [("sync", "s"), ("sync", "")]
 
 
+LARGE = bytes(1 << 20)
+
+
+def test_a_large_file_is_synced_while_the_next_is_written_and_once(storage, recorder):
+    synced = threading.Event()
+    recorder.fault = lambda verb, path: synced.set() if (verb, path) == ("sync", "s/large") else None
+
+    def next_one():
+        assert synced.wait(20), "it waits for the batch's end"
+        yield b"x"
+
+    with storage.batch() as batch:
+        batch.put("s/large", [LARGE, b"1"])
+        batch.put("s/small", next_one())
+    calls = recorder.taken("sync")
+    assert calls[:2] == [("sync", "s/large"), ("sync", "s/small")]
+    assert calls[2:] == [("sync", "s"), ("sync", "")]
+
+
+def test_a_large_file_that_cant_be_synced_fails_the_batch_and_is_not_synced_again(storage, recorder):
+    assert not storage.exists("s/large")
+    before = descriptors()
+
+    def fault(verb, path):
+        if (verb, path) == ("sync", "s/large"):
+            raise OSError(errno.EIO, "told to fail")
+
+    def write(error=None):
+        with storage.batch() as batch:
+            batch.put("s/small", b"x")
+            batch.put("s/large", LARGE)
+            if error:
+                raise error
+
+    recorder.fault = fault
+    with pytest.raises(StorageError, match="syncing 's/large'"):
+        write()
+    assert [call for call in recorder.taken() if call == ("sync", "s/large")] == [("sync", "s/large")]
+    assert not Path(storage.url, "s").exists()
+    with pytest.raises(ValueError, match="elsewhere"):
+        write(ValueError("elsewhere"))
+    assert not Path(storage.url, "s").exists()
+    assert descriptors() == before
+
+
 def test_a_second_segment_syncs_only_what_is_new(storage, recorder):
     write_segment(storage)
     recorder.taken()
