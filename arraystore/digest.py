@@ -8,7 +8,7 @@ accidents, not forgers: against those stand the SHA-256 digests of the records t
 import functools
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,10 +23,8 @@ TOP_BIT = 0x80000000  # the polynomial 1, in reversed order
 PATTERN = re.compile(r"(0|[1-9][0-9]{0,19}):([0-9a-f]{8})([0-9a-f]{8})")
 
 
-def crc32c(data: bytes | np.ndarray) -> int:
-    """The CRC-32C of bytes, or of a contiguous uint8 array, without copying it."""
-    value: int = google_crc32c.value(data)
-    return value
+crc32c: Callable[[bytes | np.ndarray], int] = google_crc32c.value
+"""The CRC-32C of bytes, or of a contiguous uint8 array, without copying it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from layouts.schema import Column, Kind, Schema
 
 SMALL_BYTES = 3 << 20  # decoded; handing less than this to other threads costs more than it saves
 JOB_BYTES = 1 << 21  # stored, at most
-PORTIONS = 3  # a job is a part of what is left: so many of what each thread would do of it
+PORTIONS = 2  # a job is a part of what is left: so many of what each thread would do of it,
+PORTION_BYTES = 1 << 19  # decoded, but not less than this, which takes ten times as long as opening its object
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -275,7 +276,7 @@ def _jobs(storage: Storage, each: Fill, left_bytes: int, threads: int) -> Iterat
     later = left_bytes - _decoded_bytes(each)
 
     def portion(chunks: int) -> int:
-        return max(1, (chunks * size + later) // (threads * PORTIONS * size))
+        return max((chunks * size + later) // (threads * PORTIONS), PORTION_BYTES) // size or 1
 
     for fetch in plan_fetches(each.table, each.runs, each.target, JOB_BYTES, _copy_decoded(each), portion if threads > 1 else None):
         yield partial(fetch_into, storage, each.source.part.prefix, fetch, each.out, each.finish, each.levels)

