@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from logging import WARNING
 
 from arraystore.errors import AccessDenied
+from arraystore.logs import tell
 from arraystore.storage.base import Storage
 from layouts.classes import Action, Role, StorageClass, may, who_may
 from layouts.naming import format_key
@@ -17,6 +19,7 @@ def require(role: Role, action: Action, storage_class: StorageClass, key: tuple[
         what = storage_class.value if key is None else f"{storage_class.value}/{format_key(key)}"
         allowed = ", ".join(who_may(storage_class, action, key)) or "nobody"
         msg = f"role {role.value} may not {action.value} {what}; allowed: {allowed}"
+        tell(WARNING, "access refused", role=role.value, action=action.value, what=what)
         raise AccessDenied(msg)
 
 

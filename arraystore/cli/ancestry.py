@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arraystore.cli.command import address_of, command, dataset_at, key_argument, version_option, with_store
-from arraystore.cli.output import facts, left, print_json, right, table
+from arraystore.cli.output import facts, left, print_json, printable, right, table
+from arraystore.errors import InvalidInput, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,19 +88,63 @@ def _versions(pins: "Sequence[Pin]") -> str:
     return ", ".join(str(version) for version in sorted({pin.version for pin in pins}))
 
 
-@command("lineage", examples=["arraystore lineage derived/bars/1m/binance-usdm/BTCUSDT --root data"])
+@command(
+    "lineage",
+    examples=[
+        "arraystore lineage derived/bars/1m/binance-usdm/BTCUSDT --root data",
+        "arraystore lineage canonical/binance-usdm/trades/BTCUSDT --mermaid --root data > lineage.mmd",
+    ],
+)
 @key_argument
 @version_option
 @click.option("--depth", type=click.IntRange(0, 64), default=16, show_default=True, help="How far up to look.")
+@click.option("--mermaid", "as_mermaid", is_flag=True, help="Print a graph in Mermaid's language, as Markdown pages draw it.")
 @with_store
-def lineage(store: "Store", *, key: str, version: str | None, depth: int, as_json: bool) -> None:
-    """Tell what a dataset was made from, and those from, as far as the role may read."""
-    found = store.lineage(dataset_at(store, key, version).pin(), depth=depth)
+def lineage(store: "Store", *, key: str, version: str | None, depth: int, as_mermaid: bool, as_json: bool) -> None:
+    """Tell what a dataset was made from, and those from, as far as the role may read; and what was made of it."""
+    if as_mermaid and as_json:
+        raise InvalidInput(Problem("--mermaid", "give it or --json"))
+    dataset = dataset_at(store, key, version)
+    found, made = store.lineage(dataset.pin(), depth=depth), store.dependents(dataset)
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json() | {"dependents": [edge.to_json() for edge in made]})
+        return
+    if as_mermaid:
+        click.echo("\n".join(mermaid(found, made)))
         return
     for line in _tree(found):
-        click.echo(line)
+        click.echo(printable(line))
+    if made:
+        click.echo("\nmade of it")
+        table(_DEPENDENT_COLUMNS, [[_made(edge), str(edge.version), _counted(edge.windows), _versions(edge.inputs)] for edge in made])
+
+
+def mermaid(found: "Ancestor", made: "Sequence[Dependent]") -> "Iterator[str]":
+    """What a version came from, and what was made of its dataset, as a graph; each version once, arrows from what was read."""
+    names: dict[tuple[str, int], str] = {}
+    edges: dict[tuple[str, str], None] = {}
+    boxes: list[str] = []
+
+    def node(address: str, version: int, shape: str = "[]") -> str:
+        if (address, version) not in names:
+            name = names[address, version] = f"n{len(names)}"
+            label = printable(address).replace('"', "#quot;")
+            boxes.append(f'  {name}{shape[0]}"{label}<br/>version {version}"{shape[1]}')
+        return names[address, version]
+
+    def above(each: "Ancestor") -> str:
+        own = node(address_of(each.pin.storage_class, each.pin.key), each.pin.version)
+        for one in each.made_from:
+            edges[above(one), own] = None
+        return own
+
+    own = above(found)
+    for edge in made:
+        edges[own, node(_made(edge), edge.version, "()")] = None
+    yield "flowchart LR"
+    yield from boxes
+    yield from (f"  {start} --> {stop}" for start, stop in edges)
+    yield f"  style {own} stroke-width:3px"
 
 
 def _tree(*same: "Ancestor", indent: str = "") -> "Iterator[str]":

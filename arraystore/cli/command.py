@@ -14,6 +14,8 @@ from arraystore.cli.addresses import address_of, at_version, complete_address, d
 from arraystore.cli.configuration import LEVELS, LOG_FORMATS, SETTINGS, configured
 from arraystore.cli.exits import EXIT_CODES, INTERRUPTED, Failure, failure, usage_failure
 from arraystore.cli.logs import logging_to_stderr
+from arraystore.cli.output import printable
+from arraystore.errors import InvalidInput, Problem
 from layouts.classes import Role
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ __all__ = [
     "at_version",
     "columns_option",
     "command",
+    "confirm",
     "dataset_at",
     "defaults_of",
     "end_option",
@@ -44,6 +47,7 @@ __all__ = [
     "version_option",
     "window_option",
     "with_store",
+    "yes_option",
 ]
 
 
@@ -219,6 +223,18 @@ def opener_for(*, dry_run: bool) -> "Opener":
     from arraystore.storage.rehearsal import Rehearsal
 
     return Rehearsal() if dry_run else open_storage
+
+
+def confirm(what: str, *, yes: bool, dry_run: bool) -> None:
+    """Go on with what can't simply be undone only if somebody says so: by --yes, or by answering on a terminal."""
+    if yes or dry_run:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise InvalidInput(Problem("--yes", f"{what}: look with --dry-run, then pass --yes"))
+    click.confirm(f"{printable(what)}; do it?", abort=True, err=True)
+
+
+yes_option = click.option("--yes", is_flag=True, help="Do it without asking; where there is no terminal to ask on, this is needed.")
 
 
 def tell_dry_run(*, dry_run: bool, as_json: bool) -> None:

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import address_of, command, dataset_at, key_argument, no_match, split_address, with_store
+from arraystore.cli.command import address_of, command, confirm, dataset_at, key_argument, no_match, split_address, with_store, yes_option
 from arraystore.cli.output import as_text, count, counted, facts, left, print_json, right, size, table
 from arraystore.errors import InvalidInput, Problem
+from arraystore.place import require
+from layouts.classes import Action, StorageClass
 from layouts.naming import KEY_TEMPLATES
 
 if TYPE_CHECKING:
@@ -94,15 +96,17 @@ def _pair(pair: "Iterable[Any]") -> str:
 @command(
     "withdraw",
     examples=[
-        "arraystore withdraw canonical/venue/trades/X 2024-08-08 --reason 'the feed was stale' --root data --role data-quality --dry-run"
+        "arraystore withdraw canonical/venue/trades/X 2024-08-08 --reason 'the feed was stale' --root data --role data-quality --dry-run",
+        "arraystore withdraw canonical/venue/trades/X 2024-08-08 --reason 'the feed was stale' --yes --root data --role data-quality",
     ],
 )
 @key_argument
 @click.argument("windows", metavar="WINDOW...", nargs=-1, required=True)
 @reason_option
+@yes_option
 @dry_run_option
 @with_store
-def withdraw(store: "Store", *, key: str, windows: tuple[str, ...], reason: str, dry_run: bool, as_json: bool) -> None:
+def withdraw(store: "Store", *, key: str, windows: tuple[str, ...], reason: str, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Take the rows of windows out of a dataset, in a new version each.
 
     Older versions and pins still read them. Rows come back by replace, or by ingest with --reopen.
@@ -110,6 +114,8 @@ def withdraw(store: "Store", *, key: str, windows: tuple[str, ...], reason: str,
     dataset = _writable(store, key)
     for window in windows:
         dataset.manifest(window)  # none is taken out where one isn't there
+    require(store.role, Action.REPLACE, StorageClass(dataset.storage_class), dataset.key)
+    confirm(f"the rows of {counted(len(windows), 'window')} of {key} would be withdrawn", yes=yes, dry_run=dry_run)
     receipts = [dataset.withdraw(window, reason=reason) for window in windows]
     _show_receipts(store, key, receipts, dry_run=dry_run, as_json=as_json)
 
@@ -117,16 +123,17 @@ def withdraw(store: "Store", *, key: str, windows: tuple[str, ...], reason: str,
 @command(
     "replace",
     examples=[
-        "arraystore replace canonical/venue/trades/X 2024-08-08 --from canonical/venue/trades/X@3 --reason 'as before' --role data-quality"
+        "arraystore replace canonical/venue/trades/X 2024-08-08 --from canonical/venue/trades/X@3 --reason back --yes --role data-quality"
     ],
 )
 @key_argument
 @click.argument("window")
 @click.option("--from", "source", required=True, metavar="CLASS/KEY[@VERSION]", help="Take that dataset's rows of the window.")
 @reason_option
+@yes_option
 @dry_run_option
 @with_store
-def replace(store: "Store", *, key: str, window: str, source: str, reason: str, dry_run: bool, as_json: bool) -> None:
+def replace(store: "Store", *, key: str, window: str, source: str, reason: str, yes: bool, dry_run: bool, as_json: bool) -> None:
     """Put another dataset's rows, or those of an earlier version, in a window's place, in a new version.
 
     Coverage and completeness come with the rows, and the version names what they were taken from as its input.
@@ -134,6 +141,8 @@ def replace(store: "Store", *, key: str, window: str, source: str, reason: str, 
     dataset, other = _writable(store, key), told_at(store, source)
     told, frame = other.manifest(window), other.read(window=window)
     assert frame.pin is not None
+    require(store.role, Action.REPLACE, StorageClass(dataset.storage_class), dataset.key)
+    confirm(f"the rows of window {window} of {key} would be replaced by those of {source}", yes=yes, dry_run=dry_run)
     receipt = dataset.replace(
         window, frame, reason=reason, inputs=[frame.pin], coverage=told.coverage or None, completeness=told.completeness
     )
@@ -172,7 +181,7 @@ def _show_receipts(store: "Store", address: str, receipts: "list[Receipt]", *, d
 )
 @click.argument("patterns", metavar="CLASS/KEY...", nargs=-1, required=True)
 @reason_option
-@click.option("--yes", is_flag=True, help="Do it; without this, and without --dry-run, nothing is deleted.")
+@yes_option
 @dry_run_option
 @with_store
 def rm(store: "Store", *, patterns: tuple[str, ...], reason: str, yes: bool, dry_run: bool, as_json: bool) -> None:
@@ -182,17 +191,13 @@ def rm(store: "Store", *, patterns: tuple[str, ...], reason: str, yes: bool, dry
 
     Each part of a key may be a pattern with * and ?; a class or a part of a key by itself deletes nothing.
     """
-    from arraystore.place import require
-    from layouts.classes import Action, StorageClass
-
     chosen = [dataset for pattern in dict.fromkeys(patterns) for dataset in _datasets(store, pattern)]
     datasets = list({(each.storage_class, each.key): each for each in chosen}.values())
     for dataset in datasets:
         require(store.role, Action.DELETE, StorageClass(dataset.storage_class), dataset.key)
-    if not (yes or dry_run):
+    if datasets:
         named = ", ".join(address_of(each.storage_class, each.key) for each in datasets[:3]) + (", …" if datasets[3:] else "")
-        what = f"{counted(len(datasets), 'dataset')} would be deleted ({named}): look with --dry-run, then pass --yes"
-        raise InvalidInput(Problem("--yes", what))
+        confirm(f"{counted(len(datasets), 'dataset')} would be deleted ({named})", yes=yes, dry_run=dry_run)
     listed = [_described(store, dataset) for dataset in datasets]
     for dataset, told in zip(datasets, listed, strict=True):
         told["version"] = store.surface(dataset.storage_class).delete(dataset.key, reason=reason)

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import address_of, command, dataset_at, split_address, with_store
+from arraystore.cli.command import address_of, command, confirm, dataset_at, split_address, with_store, yes_option
 from arraystore.cli.output import count, counted, facts, left, print_json, right, table, to_the_second
 from arraystore.errors import InvalidInput, Problem
-from layouts.classes import StorageClass
+from arraystore.place import require
+from layouts.classes import Action, StorageClass
 from layouts.naming import format_key
 from layouts.times import format_time
 
@@ -30,7 +31,7 @@ _COLUMNS = (left("dataset"), left("window"), left("state"), left("reason"), righ
         "arraystore quarantine canonical/venue/trades/X 2024-08-08 --hold sequence-gap --failed-check ids --root data --role data-quality",
         "arraystore quarantine quarantine/binance-usdm/trades/BTCUSDT 2024-08-08 --note 'asked the venue' --root data --role data-quality",
         "arraystore quarantine quarantine/venue/trades/X 2024-08-08 --release canonical/venue/trades/X --root data --role data-quality",
-        "arraystore quarantine quarantine/venue/trades/X 2024-08-08 --reject --note 'not worth it' --root data --role data-quality",
+        "arraystore quarantine quarantine/venue/trades/X 2024-08-08 --reject --note 'not worth it' --yes --root data --role data-quality",
     ],
 )
 @click.argument("key", metavar="[CLASS/KEY]", required=False)
@@ -44,6 +45,7 @@ _COLUMNS = (left("dataset"), left("window"), left("state"), left("reason"), righ
 @click.option("--reopen", is_flag=True, help="With --release: also beside the rows of a window that is complete there.")
 @click.option("--reject", is_flag=True, help="Mark the window as rejected for good; --note says why.")
 @click.option("--note", metavar="TEXT", help="Why; by itself, add this note to the case.")
+@yes_option
 @click.option("--dry-run", is_flag=True, help="Do all checks, show the case as it would be then, and change nothing.")
 @with_store
 def quarantine(
@@ -60,6 +62,7 @@ def quarantine(
     reopen: bool,
     reject: bool,
     note: str | None,
+    yes: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -80,6 +83,8 @@ def quarantine(
         target = dataset_at(store, into)
         store.quarantine.release(name, window, into=target, note=note or "", reopen=reopen)  # type: ignore[arg-type] # it is the newest
     elif reject:
+        require(store.role, Action.WRITE, StorageClass.QUARANTINE)
+        confirm(f"window {window} of {key} would be rejected for good", yes=yes, dry_run=dry_run)
         store.quarantine.reject(name, window, note=note or "")
     elif note is not None:
         store.quarantine.note(name, window, note)

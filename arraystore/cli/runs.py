@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import command, with_store
+from arraystore.cli.command import command, confirm, with_store, yes_option
 from arraystore.cli.output import as_text, counted, facts, left, print_json, right, table, to_the_second
 from arraystore.errors import InvalidInput, Problem
+from arraystore.place import require
+from layouts.classes import Action, StorageClass
 from layouts.times import format_time
 
 if TYPE_CHECKING:
@@ -25,16 +27,19 @@ STATES = ("running", "finished", "failed", "abandoned")
         "arraystore runs --root data",
         "arraystore runs mm-grid --state failed --root data",
         "arraystore runs mm-grid/7f3a --root data --json",
-        "arraystore runs mm-grid/7f3a --abandon 'its machine was lost' --root data --role backtesting",
+        "arraystore runs mm-grid/7f3a --abandon 'its machine was lost' --yes --root data --role backtesting",
     ],
 )
 @click.argument("name", metavar="[EXPERIMENT[/RUN]]", required=False)
 @click.option("--state", type=click.Choice(STATES), help="Show only runs in this state.")
 @click.option("--abandon", "note", metavar="NOTE", help="Seal this run, whose process died, for good, and say why.")
 @click.option("--force", is_flag=True, help="With --abandon: also a run that shows signs of life.")
+@yes_option
 @click.option("--dry-run", is_flag=True, help="With --abandon: show the run as it would be then, and change nothing.")
 @with_store
-def runs(store: "Store", *, name: str | None, state: str | None, note: str | None, force: bool, dry_run: bool, as_json: bool) -> None:
+def runs(
+    store: "Store", *, name: str | None, state: str | None, note: str | None, force: bool, yes: bool, dry_run: bool, as_json: bool
+) -> None:
     """Show experiments and their runs.
 
     Without a name all experiments, with an experiment's all its runs, with a run's that one.
@@ -42,7 +47,7 @@ def runs(store: "Store", *, name: str | None, state: str | None, note: str | Non
     A run is abandoned once its process has ended or gave no sign of life for five minutes, or because it was marked so.
     """
     if note is not None or force or dry_run:
-        _abandon(store, name, note, force=force)
+        _abandon(store, name, note, force=force, yes=yes, dry_run=dry_run)
     if name is None:
         _show_experiments(store, as_json=as_json)
         return
@@ -56,12 +61,14 @@ def runs(store: "Store", *, name: str | None, state: str | None, note: str | Non
         _show_runs(found)
 
 
-def _abandon(store: "Store", name: str | None, note: str | None, *, force: bool) -> None:
+def _abandon(store: "Store", name: str | None, note: str | None, *, force: bool, yes: bool, dry_run: bool) -> None:
     """Mark a run; what the options want of each other is checked before."""
     if note is None:
         raise InvalidInput(Problem("--abandon", "say why the run is abandoned; --force and --dry-run are for that"))
     if name is None or "/" not in name:
         raise InvalidInput(Problem("--abandon", "name the run: EXPERIMENT/RUN"))
+    require(store.role, Action.WRITE, StorageClass.EXPERIMENTS)
+    confirm(f"run {name} would be sealed as abandoned, for good", yes=yes, dry_run=dry_run)
     store.experiments.abandon(name, note, force=force)
 
 

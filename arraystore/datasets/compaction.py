@@ -7,6 +7,7 @@ another writer changed what the plan stood on, it plans again, so that nobody's 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from logging import INFO
 from typing import Any
 
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from arraystore.datasets.joining import Joined
 from arraystore.datasets.parts import load_parts
 from arraystore.datasets.tombstone import gone
 from arraystore.errors import Conflict, Corrupt, NotFound, PlanExpired
+from arraystore.logs import tell
 from arraystore.segments.segment import new_name, write_contents
 from arraystore.segments.segmentcheck import verify_segment
 from arraystore.versions.commit import COMPACT, SegmentEntry, WindowChange
@@ -177,6 +179,8 @@ class Compactor:
             after, runs = self._carry_out(names)
             state = after or state
             done += runs
+        if done:
+            tell(INFO, "compacted", dataset=self._log.prefix, version=state.version, segments=len(done))
         return Compaction(version=state.version if done else None, runs=tuple(done)), state
 
     def _newest(self) -> State:

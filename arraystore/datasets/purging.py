@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from logging import WARNING
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from arraystore.datasets.tombstone import DELETED, gone
 from arraystore.datasets.writer import WITHDRAWN
 from arraystore.errors import Conflict, Corrupt, NotFound, VersionExpired
+from arraystore.logs import tell
 from arraystore.storage.base import Storage
 from arraystore.versions.commit import WindowChange
 from arraystore.versions.draft import Draft, draft_commit
@@ -126,6 +128,8 @@ class Purger:
 
         state = self._log.publish(decide)
         self._remove(state, [window.window for window in said])
+        if said:
+            tell(WARNING, "purged", dataset=self._log.prefix, version=state.version, windows=[window.window for window in said])
         return Purge(version=number[0] if number else None, windows=tuple(said)), state
 
     def _refuse_another(self, state: State) -> None:

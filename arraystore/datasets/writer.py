@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from logging import WARNING
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from arraystore.datasets.request import Request
 from arraystore.datasets.tombstone import gone
 from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, PlanExpired, VersionExpired, WindowClosed
 from arraystore.frames.rows import Rows, concat
+from arraystore.logs import tell
 from arraystore.segments.reader import Selection, read
 from arraystore.segments.segment import write_segments
 from arraystore.segments.tail import encode_tail
@@ -190,6 +192,7 @@ def _plan_window(state: State, request: Request, name: str, rows: Rows | None, c
     seen = request.replaces if replacing else request.seen
     if seen is not None and before.version > seen:
         msg = f"window {name} changed in version {before.version}, after version {seen} that this call saw: refresh and correct again"
+        tell(WARNING, "conflict", window=name, version=before.version, problem=msg)
         raise Conflict(msg)
     if before.completeness == "complete" and not replacing and not request.reopen:
         msg = f"window {name} is complete since version {before.version}: pass reopen=True to add to it in a new version"
@@ -259,6 +262,7 @@ class Writer:
                 if request.written:
                     raise
         msg = f"{self._log.prefix}: other writers changed the same windows {REPLANS} times in a row; try again"
+        tell(WARNING, "conflict", dataset=self._log.prefix, problem=msg)
         raise Conflict(msg)
 
     def _attempt(self, request: Request, *, locked: bool, yielding: bool = False) -> tuple[State, tuple[str, ...] | None]:

@@ -7,10 +7,12 @@ planned below it can be added, and only then what lies below it and isn't named 
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from logging import INFO
 from typing import Any
 
 from arraystore.datasets.scan import tails_below
 from arraystore.errors import ArrayStoreError, Corrupt, NotFound
+from arraystore.logs import tell
 from arraystore.storage.base import Storage
 from arraystore.upkeep.packing import drop_pack, unneeded_packs
 from arraystore.versions import checkpoint
@@ -106,6 +108,8 @@ class Collector:
         items = (*segments, *artifacts, *self._past())
         for item in items:
             self._remove(item)
+        if items:
+            tell(INFO, "garbage removed", dataset=self._log.prefix, objects=len(items), bytes=sum(item.bytes for item in items))
         return Garbage(floor=state.segment_floor, items=items, removed=True, unfinished=self._sweep())
 
     def _floor_to_be(self, state: State) -> int:

@@ -1,5 +1,6 @@
 """The one place where a new version becomes the current one (FORMAT.md sections 6 and 8)."""
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from arraystore.errors import (
     StorageError,
     Unsupported,
 )
+from arraystore.logs import LOGGER, tell
 from arraystore.storage.base import Batch, Storage
 from arraystore.versions import checkpoint
 from arraystore.versions.commit import Commit
@@ -33,6 +35,7 @@ from arraystore.versions.record import blanks, encode_record
 from arraystore.versions.state import State
 
 ATTEMPTS = 1000
+SLOW_SECONDS = 1.0
 FRESH_SECONDS = 1.0
 """How long ago the floor may have been looked at before a create where a look is a round trip, by default always anew.
 
@@ -119,7 +122,9 @@ class Log(History):
             after = self._try(state, draft)
             if after is not None:
                 return self._afterwards(self._remember(after))
+            tell(logging.DEBUG, "race lost", dataset=self._address, version=state.version + 1)
         msg = f"{self.prefix}: lost {ATTEMPTS} races for the next version in a row; try again"
+        tell(logging.WARNING, "conflict", dataset=self._address, problem=msg)
         raise Conflict(msg)
 
     @contextmanager
@@ -135,6 +140,7 @@ class Log(History):
             if not self.has_expired(base_version):
                 raise
             msg = f"{self.prefix}: what was planned on version {base_version} fell below a floor while it was written; write it again"
+            tell(logging.WARNING, "plan expired", dataset=self._address, version=base_version)
             raise PlanExpired(msg) from error
 
     def has_expired(self, base_version: int) -> bool:
@@ -159,6 +165,7 @@ class Log(History):
         expired = below_floor(draft.commit, state.segment_floor)
         if expired:
             msg = f"{self.prefix}: segments {expired} were planned below the floor {state.segment_floor}; write them again"
+            tell(logging.WARNING, "plan expired", dataset=self._address, version=state.version)
             raise PlanExpired(msg)
         commit, header = as_read(
             msgspec.structs.replace(
@@ -179,13 +186,28 @@ class Log(History):
         after = fold(state, commit, digest, len(data) - blanks(data, sum(map(len, draft.pieces))), key)
         if self._notices is not None:
             self._notices.before(self.prefix, commit)
+        began = time.monotonic()
         is_ours = self._create(key, data, commit)
         is_void = is_ours and self._is_void(commit, after)
         self._announce(commit, after if is_ours and not is_void else None)
         if is_void or not is_ours:
             return None
         self._durable = commit.version
+        self._told(commit, time.monotonic() - began)
         return after
+
+    @property
+    def _address(self) -> str:
+        return f"{self.storage_class}/{self.prefix}" if self.storage_class else self.prefix
+
+    def _told(self, commit: Commit, seconds: float) -> None:
+        """Log a version that has just been made."""
+        if seconds <= SLOW_SECONDS and not LOGGER.isEnabledFor(logging.INFO):
+            return
+        told = {"dataset": self._address, "version": commit.version, "operation": commit.operation, "seconds": round(seconds, 6)}
+        if seconds > SLOW_SECONDS:
+            tell(logging.WARNING, "slow commit", **told)
+        tell(logging.INFO, "commit", **told, role=commit.role, windows=len(commit.windows))
 
     def _announce(self, commit: Commit, after: State | None) -> None:
         """Tell the others of a version that was just created, and stays, whatever comes of that; or that it wasn't, or is void."""

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -114,18 +116,18 @@ CHANGES: list[tuple[tuple[str, ...], str]] = [
     (("ingest", "{files}/quotes.csv", "--mapping", "{files}/own.toml", "--into", "canonical/venue/quotes/X", *QUALITY), "live"),
     (("ingest", "{files}/quotes.csv", "--mapping", "{files}/own.toml", "--into", "derived/q/1/venue/X", *ANALYSIS), "live"),
     (("import-hdf5", "{files}/trades.h5", "canonical/venue/trades/again", *QUALITY), "live"),
-    (("withdraw", TRADES, DAY, NEXT, "--reason", "x", *QUALITY), "analysis"),
-    (("replace", TRADES, DAY, "--from", f"{TRADES}@2", "--reason", "x", *QUALITY), "analysis"),
-    (("replace", TRADES, NEXT, "--from", OTHER, "--reason", "x", *QUALITY), "analysis"),
+    (("withdraw", TRADES, DAY, NEXT, "--reason", "x", "--yes", *QUALITY), "analysis"),
+    (("replace", TRADES, DAY, "--from", f"{TRADES}@2", "--reason", "x", "--yes", *QUALITY), "analysis"),
+    (("replace", TRADES, NEXT, "--from", OTHER, "--reason", "x", "--yes", *QUALITY), "analysis"),
     (("rm", BARS, "--reason", "x", "--yes", *ANALYSIS), "live"),
     (("rm", "derived/*/*/*/*", "--reason", "x", "--yes", *ANALYSIS), "live"),
     (("rm", HELD, "--reason", "x", "--yes", *QUALITY), "backtesting"),
     (("tag", "release", TRADES, *QUALITY), "data-recording"),
-    (("runs", "other/left", "--abandon", "lost", "--force", "--role", "backtesting"), "analysis"),
+    (("runs", "other/left", "--abandon", "lost", "--force", "--yes", "--role", "backtesting"), "analysis"),
     (("quarantine", TRADES, DAY, "--hold", "gap", "--failed-check", "ids", *QUALITY), "analysis"),
     (("quarantine", HELD, DAY, "--note", "asked", *QUALITY), "analysis"),
     (("quarantine", HELD, DAY, "--release", "canonical/venue/trades/X", *QUALITY), "analysis"),
-    (("quarantine", HELD, DAY, "--reject", "--note", "no", *QUALITY), "analysis"),
+    (("quarantine", HELD, DAY, "--reject", "--note", "no", "--yes", *QUALITY), "analysis"),
     (("compact", TRADES), "analysis"),
     (("copy", "--to", "{copy}"), "analysis"),
     (("repair", TRADES, "--from", "{copy}"), "analysis"),
@@ -226,9 +228,9 @@ def test_a_bad_day_is_held_withdrawn_and_put_back(run: Run, run_json: RunJson, r
     assert (held["state"], held["reason"], held["failed_checks"], held["rows"]) == ("held", "stale-feed", ["age", "gap"], 6000)
     assert (held["dataset"], held["source"]) == ("quarantine/venue/trades/Y", f"{TRADES} version 4")
     assert run("quarantine", "quarantine/venue/trades/Y", DAY, "--hold", "x", *QUALITY).exit_code == 2
-    gone = run_json("withdraw", TRADES, DAY, "--reason", "stale", *QUALITY)["windows"]
+    gone = run_json("withdraw", TRADES, DAY, "--reason", "stale", "--yes", *QUALITY)["windows"]
     assert gone == [{"window": DAY, "version": 5, "rows": 0, "stale": 2}], "the bars, and what is held"
-    again = run_json("replace", TRADES, DAY, "--from", f"{TRADES}@2", "--reason", "the first half was right", *QUALITY)["windows"]
+    again = run_json("replace", TRADES, DAY, "--from", f"{TRADES}@2", "--reason", "the first half was right", "--yes", *QUALITY)["windows"]
     assert [(each["version"], each["rows"]) for each in again] == [(6, 3000)]
     dataset = arraystore.open_store(root, role="analysis").canonical["venue/trades/Y"]
     manifest = dataset.manifest(DAY)
@@ -246,6 +248,34 @@ def test_windows_that_are_not_there_stop_all_of_them(run: Run, root: Path) -> No
     assert run("withdraw", TRADES, DAY, "--reason", "", *QUALITY).exit_code == 2
     assert run("withdraw", TRADES, DAY, *QUALITY).exit_code == 2
     assert picture(root) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("withdraw", TRADES, DAY, "--reason", "x"),
+        ("replace", TRADES, DAY, "--from", f"{TRADES}@2", "--reason", "x"),
+    ],
+)
+def test_what_cannot_simply_be_undone_wants_a_word(
+    run: Run, run_json: RunJson, root: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    before = run_json("info", TRADES)["version"]
+    result = run(*words, *QUALITY)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "look with --dry-run, then pass --yes" in result.stderr
+    monkeypatch.setattr("arraystore.cli.command.sys", SimpleNamespace(stdin=Terminal(), stderr=Terminal(), exit=sys.exit))
+    answered = CliRunner().invoke(main, [*words, *QUALITY], input="n\n", env={"ARRAYSTORE_ROOT": str(root)})
+    assert answered.exit_code == 130
+    assert "do it? [y/N]" in answered.stderr
+    assert run_json("info", TRADES)["version"] == before
+
+
+class Terminal:
+    """Something that says that somebody is there."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def test_datasets_are_deleted_once_it_is_said_twice(run: Run, run_json: RunJson, root: Path) -> None:

@@ -123,3 +123,19 @@ def test_a_dataset_without_rows_has_nothing_to_tell(run_json: RunJson) -> None:
     assert run_json("gaps", BARS, "--longer-than", "1s")["datasets"][0]["gaps"] == []
     assert run_json("stats", BARS)["rows"] == 0
     assert run_json("sample", BARS)["rows"] == []
+
+
+def test_lineage_is_a_graph_too(run: Run, run_json: RunJson) -> None:
+    lines = run("lineage", TRADES, "--version", "2", "--mermaid").stdout.splitlines()
+    assert lines == [
+        "flowchart LR",
+        f'  n0["{TRADES}<br/>version 2"]',
+        f'  n1["{MESSAGES}<br/>version 2"]',
+        "  n1 --> n0",
+        "  style n0 stroke-width:3px",
+    ]
+    made = run_json("lineage", MESSAGES)["dependents"]
+    assert [each["key"] for each in made] == [["binance-usdm", "trades", "BTC/USDT"]]
+    assert "made of it" in run("lineage", MESSAGES).stdout
+    assert f'  n1("{TRADES}<br/>version 2")' in run("lineage", MESSAGES, "--mermaid").stdout.splitlines()
+    assert run("lineage", MESSAGES, "--mermaid", "--json").exit_code == 2

@@ -78,7 +78,7 @@ def test_experiments_and_their_runs_are_shown(run: Run, run_json: Callable[..., 
 
 
 def test_a_run_is_abandoned(run: Run, run_json: Callable[..., Any]) -> None:
-    marked = ("runs", "other/left", "--abandon", "lost", "--force", "--role", "backtesting")
+    marked = ("runs", "other/left", "--abandon", "lost", "--force", "--yes", "--role", "backtesting")
     before = run_json(*marked, "--dry-run")
     assert (before["note"], before["version"], before["dry_run"]) == ("lost", 2, True)
     assert run_json("runs", "other/left")["version"] == 1
@@ -135,7 +135,7 @@ def test_a_case_is_shown_annotated_and_released(run: Run, run_json: Callable[...
 def test_a_case_is_rejected_with_a_reason(run: Run, run_json: Callable[..., Any]) -> None:
     role = ("--role", "data-quality")
     assert run("quarantine", HELD, DAY, "--reject", *role).exit_code == 2
-    assert run_json("quarantine", HELD, DAY, "--reject", "--note", "no", *role)["state"] == "rejected"
+    assert run_json("quarantine", HELD, DAY, "--reject", "--note", "no", "--yes", *role)["state"] == "rejected"
     assert run_json("quarantine", "--state", "rejected")["cases"][0]["note"] == "no"
 
 
