@@ -20,7 +20,8 @@ class Frame(Mapping[str, Any]):
     """Columns by name, and the `pin` of what was read: NumPy arrays (times as datetime64[ns]), `Ragged`, `Labels`, `Decimals`.
 
     `len()` counts columns, `row_count` rows. Under a null a float is NaN, a time NaT, any other number 0; `valid(name)` tells nulls from
-    values. Nothing in it is ever changed; conversions share its memory where types allow, so don't write through them.
+    values, which a plain `dict` of a frame has lost: to change values and write them back, go by `to_pandas`, `to_arrow` or `to_polars`.
+    Nothing in it is ever changed; conversions share its memory where types allow, so don't write through them.
     """
 
     def __init__(self, rows: Rows, pin: Pin | None = None) -> None:
