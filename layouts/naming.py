@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -31,6 +32,11 @@ def escape(part: str) -> str:
     >>> escape("BTC/USDT:USDT"), escape("_all"), escape("..")
     ('BTC=2FUSDT=3AUSDT', '=5Fall', '=2E=2E')
     """
+    return _escaped(_plain_text(part))
+
+
+@lru_cache(4096)  # the parts of keys are few, and asked for again and again
+def _escaped(part: str) -> str:
     data = _encoded(part)
     body = part.rstrip(".")
     letters = [_ESCAPES[byte] for byte in data]
@@ -45,9 +51,13 @@ def escape(part: str) -> str:
     return text
 
 
-def _encoded(part: Any) -> bytes:
+def _plain_text(part: Any) -> str:
     if not isinstance(part, str) or not part:
         raise InvalidInput(Problem("name", f"{part!r} must be text that isn't empty"))
+    return str(part)
+
+
+def _encoded(part: str) -> bytes:
     try:
         return part.encode()
     except UnicodeEncodeError as error:

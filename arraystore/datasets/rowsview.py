@@ -253,7 +253,7 @@ class RowsView:
 
     def _pin_read(self, request: Request, columns: Iterable[str] | None, window: str | None) -> Pin:
         """What names the bytes that a request reads."""
-        return self.pin(*self._pinned(request.span, request.clock, window), columns=() if columns is None else request.columns)
+        return self._named(*self._pinned(request.span, request.clock, window), () if columns is None else request.columns)
 
     def _pinned(self, span: Span, clock: str | None, window: str | None) -> Span:
         """The range on the axis clock that holds what was read, by the axis clock (None) or another."""
@@ -286,6 +286,9 @@ class RowsView:
         names = arguments.texts((columns,) if isinstance(columns, str) else columns, "columns")
         if names and self._state.schema is not None:
             names = arguments.columns(self.schema, names)
+        return self._named(first, last, names)
+
+    def _named(self, first: int | None, last: int | None, names: tuple[str, ...]) -> Pin:
         return Pin(
             storage_class=self.storage_class,
             key=self.key,

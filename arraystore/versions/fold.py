@@ -72,8 +72,7 @@ def fold(state: State, commit: Commit, digest: str, size_bytes: int, where: str)
             segment_floor=state.segment_floor,
             attributes={name: value for name, value in state.attributes.items() if name == PURGED},  # of earlier versions, which stay
         )
-    elif commit.operation == "create":
-        state = replace(state, dataset=commit.dataset, state="")
+    is_new = commit.operation == "create" and commit.state != "deleted"
     changed = dict(state.changed)
     schemas = state.schemas + checked_schemas(commit.schemas, where)
     schema = state.schema if commit.schema is None else _known_schema(commit.schema, len(schemas), where)
@@ -86,6 +85,7 @@ def fold(state: State, commit: Commit, digest: str, size_bytes: int, where: str)
         changed[change.window] = _change(window, change, place, step)
     return replace(
         state,
+        dataset=commit.dataset if is_new else state.dataset,
         version=commit.version,
         digest=digest,
         time=commit.time,
@@ -98,7 +98,7 @@ def fold(state: State, commit: Commit, digest: str, size_bytes: int, where: str)
         artifacts=_artifacts(state.artifacts, commit, where),
         attributes=merge(state.attributes, commit.attributes),
         segment_floor=max(state.segment_floor, commit.segment_floor or 0),
-        state=state.state if commit.state is None else commit.state,
+        state=commit.state if commit.state is not None else "" if is_new else state.state,
         requires=tuple(sorted({*state.requires, *commit.requires})) if commit.requires else state.requires,
         changed=changed,
     )
