@@ -1,6 +1,5 @@
-"""How much a dataset holds, how much that is when decoded, and from when to when it reaches."""
+"""How much a dataset holds, and from when to when it reaches."""
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,8 @@ from layouts.windows import WindowLength
 if TYPE_CHECKING:
     from arraystore.datasets.view import DatasetView
     from arraystore.versions.commit import Interval
-    from arraystore.versions.log import Log
 
-__all__ = ["decoded_bytes", "extent", "span"]
+__all__ = ["extent", "span"]
 
 
 def extent(dataset: "DatasetView") -> dict[str, Any]:
@@ -49,22 +47,3 @@ def _first_span(dataset: "DatasetView", windows: Iterable[str]) -> "Interval | N
         if found:
             return found
     return None
-
-
-def decoded_bytes(log: "Log", dataset: "DatasetView") -> int:
-    """Size of all current rows as arrays in memory: what the segments' zone indexes tell of shapes, and the tails."""
-    import numpy as np
-
-    from arraystore.segments.index import load_index
-
-    schemas = log.at(dataset.version).schemas
-    total = 0
-    for manifest in dataset.manifests():
-        for entry in manifest.segments:
-            if not entry.segment:
-                total += entry.bytes
-                continue
-            index = load_index(log.storage, f"{manifest.location}/{entry.segment}", entry, schemas[entry.schema])
-            arrays = (table.entry for table in index.tables.values())
-            total += sum(math.prod(array.shape) * np.dtype(array.dtype).itemsize for array in arrays)
-    return total

@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from arraystore.cli.command import address_of, command, dataset_at, key_argument, version_option, with_store
-from arraystore.cli.extent import decoded_bytes, extent
+from arraystore.cli.extent import extent
 from arraystore.cli.history import log_of, newest_versions
 from arraystore.cli.output import as_text, count, counted, facts, left, print_json, right, size, table
 from arraystore.cli.series import series_of
 
 if TYPE_CHECKING:
+    from arraystore.datasets.sizes import ColumnSize, Sizes
     from arraystore.datasets.view import DatasetView
     from arraystore.store import Store
 
 __all__ = ["info", "log", "manifest"]
 
 LOG_LENGTH = 20
+SHOWN = 4  # datasets by name
 
-_SCHEMA_COLUMNS = (left("column"), left("kind"), left("dtype"), left("null"), left("clock"), left("unit"), left("codec"))
+_SCHEMA_COLUMNS = (left("column"), left("kind"), left("dtype"), left("null"), left("clock"), left("unit"), left("codec"), right("ratio"))
 _WINDOW_COLUMNS = (
     left("window"),
     right("rows"),
@@ -41,7 +43,8 @@ _LOG_COLUMNS = (right("version"), left("time"), left("role"), left("operation"),
 def info(store: "Store", *, key: str, version: str | None, as_json: bool) -> None:
     """Show a dataset as a whole.
 
-    Tells schema, codecs, windows, versions, and how small it is kept.
+    Tells schema, codecs, windows, versions, how small each column is kept, what it
+    was made from, and what was made of it.
     """
     document = _info(store, dataset_at(store, key, version))
     if as_json:
@@ -58,7 +61,9 @@ def _info(store: "Store", dataset: "DatasetView") -> dict[str, Any]:
     log = log_of(store, dataset)
     (newest,) = newest_versions(store, dataset, 1)
     manifests = list(dataset.manifests())
-    decoded = decoded_bytes(log, dataset)
+    from arraystore.datasets.sizes import sizes_of
+
+    sizes = sizes_of(dataset)
     return {
         "dataset": address_of(dataset.storage_class, dataset.key),
         "location": dataset.location,
@@ -72,11 +77,27 @@ def _info(store: "Store", dataset: "DatasetView") -> dict[str, Any]:
         **extent(dataset),
         "completeness": dict(Counter(str(manifest.completeness) for manifest in manifests)),
         "segments": sum(len(manifest.segments) for manifest in manifests),
-        "decoded_bytes": decoded,
-        "ratio": round(decoded / dataset.bytes, 2) if dataset.bytes else None,
+        "decoded_bytes": sizes.decoded,
+        "ratio": _ratio(sizes.decoded, dataset.bytes),
+        "made_from": sorted({address_of(pin.storage_class, pin.key) for manifest in manifests for pin in manifest.lineage}),
+        "made_of_it": sorted({address_of(each.storage_class, each.key) for each in store.dependents(dataset)}),
         "attributes": dict(dataset.attributes),
-        "series": series_of(dataset),
+        "series": [_with_ratios(series, sizes) for series in series_of(dataset)],
     }
+
+
+def _with_ratios(series: dict[str, Any], sizes: "Sizes") -> dict[str, Any]:
+    """A series whose columns tell how many times smaller than decoded they are kept; None where all rows travel in commits."""
+    columns = [{**column, "ratio": _ratio_of(sizes.columns.get(column["name"]))} for column in series["columns"]]
+    return {**series, "columns": columns}
+
+
+def _ratio_of(column: "ColumnSize | None") -> float | None:
+    return None if column is None else _ratio(column.decoded, column.stored)
+
+
+def _ratio(decoded: int, stored: int) -> float | None:
+    return round(decoded / stored, 2) if stored else None
 
 
 def _info_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -92,10 +113,17 @@ def _info_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
         "rows": count(document["rows"]),
         "span": f"{document['first']} to {document['last']}" if document["first"] else "",
         "size": f"{size(document['bytes'])} in {counted(document['segments'], 'segment')}{ratio}",
+        "made from": _shortened(document["made_from"]),
+        "made of it": _shortened(document["made_of_it"]),
         "files": count(document["files"]) if document["files"] else "",
         "attributes": as_text(document["attributes"] or None),
     }
     return [(name, value) for name, value in told.items() if value]
+
+
+def _shortened(addresses: list[str]) -> str:
+    more = f" and {counted(len(addresses) - SHOWN, 'dataset')} more (`arraystore lineage`)" if len(addresses) > SHOWN else ""
+    return f"{', '.join(addresses[:SHOWN])}{more}"
 
 
 @command(

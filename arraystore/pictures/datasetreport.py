@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from arraystore.datasets.sizes import sizes_of
 from arraystore.datasets.view import DatasetView
 from arraystore.errors import ArrayStoreError, NotFound
 from arraystore.findings import Finding
@@ -16,7 +17,6 @@ from arraystore.pictures.lineages import graph_of
 from arraystore.pictures.markup import Cell, Markup, element, facts, joined, table
 from arraystore.pictures.page import note, section, tiles
 from arraystore.pictures.rows import name_of
-from arraystore.pictures.sizes import sizes_of
 from arraystore.versions.manifest import version_of
 from layouts.codecs import codec_for
 from layouts.schema import Column, Kind, Schema

@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 from arraystore import arguments
+from arraystore.datasets.sizes import sizes_of
 from arraystore.datasets.view import DatasetView
 from arraystore.errors import ArrayStoreError, InvalidInput
 from arraystore.pictures.cards import moment, size
@@ -15,7 +16,6 @@ from arraystore.pictures.lineages import graph_between
 from arraystore.pictures.markup import Cell, Markup, element, joined, table
 from arraystore.pictures.page import note, page, tiles
 from arraystore.pictures.plots import coverage_of, matching
-from arraystore.pictures.sizes import sizes_of
 from arraystore.storage.outfile import appearing
 from layouts.times import format_time
 

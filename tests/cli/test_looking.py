@@ -105,12 +105,27 @@ def test_info_tells_schema_codecs_and_how_small_it_is_kept(run_json: RunJson) ->
         "clock": "axis",
         "unit": columns["time"]["unit"],
         "codec": "pcodec",
+        "ratio": columns["time"]["ratio"],
     }
     assert columns["payload"]["codec"] == "zstd"
     assert columns["channel"]["nullable"] is True
     assert found["completeness"] == {"complete": 1}
     assert found["profile"] == "dense"
     assert found["ratio"] == round(found["decoded_bytes"] / found["bytes"], 2)
+    assert found["made_from"] == []
+    assert found["made_of_it"] == [TRADES]
+
+
+def test_info_tells_each_columns_ratio_as_what_lies_on_disk(run_json: RunJson, store_root: Path) -> None:
+    dataset = arraystore.open_store(store_root, role="operations").raw["binance-usdm/market/rec-1"]
+    (window,) = dataset.windows()
+    (segment,) = dataset.manifest(window).segments
+    array = store_root / "raw" / dataset.manifest(window).location / segment.segment / "time"
+    table = 16 + 4  # a shard of one chunk ends with its offset, its length and their checksum
+    stored = sum(path.stat().st_size - table for path in array.iterdir() if path.name not in {"zarr.json", "_index"})
+    (series,) = run_json("info", MESSAGES)["series"]
+    ratio = next(column["ratio"] for column in series["columns"] if column["name"] == "time")
+    assert ratio == round(dataset.rows * 8 / stored, 2)
 
 
 def test_info_counts_decoded_bytes_as_arrays_have_them(run_json: RunJson, store_root: Path) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import arraystore
+from arraystore.datasets.sizes import sizes_of
 from arraystore.pictures.coverage import days_of, matrix_of
 from arraystore.pictures.drawings import Graph, coverage_drawing, graph_drawing
 from arraystore.pictures.lineages import graph_of
 from arraystore.pictures.report import report_page
-from arraystore.pictures.sizes import sizes_of
 from tests.pictures.conftest import DAY, SECOND, START, damage, trades_at
 
 HOSTILE = '<script>alert("1")</script>\'&amp;\u202e\x00'

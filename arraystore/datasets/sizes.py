@@ -32,6 +32,11 @@ class Sizes:
     tails: int
 
     @property
+    def decoded(self) -> int:
+        """Bytes of all rows as arrays in memory."""
+        return self.tails + sum(each.decoded for each in self.columns.values())
+
+    @property
     def ratio(self) -> float | None:
         """Of all columns together."""
         stored = sum(each.stored for each in self.columns.values())
