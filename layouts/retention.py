@@ -13,7 +13,8 @@ class Retention:
 
     A version expires when neither `keep_versions` (it is one of so many newest) nor `keep_ns` (it was the newest one within that time)
     keeps it; both None keep every version. What a pin of another dataset or a tag names never expires. `delay_ns` lies between a
-    version's being marked and its removal; writers that planned less than `grace_ns` ago aren't disturbed by a segment floor.
+    version's being marked and its removal; writers that planned less than `grace_ns` ago, on a version
+    that is kept, aren't disturbed by a segment floor.
     """
 
     keep_versions: int | None = None

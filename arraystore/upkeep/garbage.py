@@ -113,13 +113,18 @@ class Collector:
         return Garbage(floor=state.segment_floor, items=items, removed=True, unfinished=self._sweep())
 
     def _floor_to_be(self, state: State) -> int:
-        """The floor that disturbs no writer who planned within the grace time, as far as clocks can tell; safety doesn't depend on it."""
+        """The floor that disturbs no writer who planned within the grace time, as far as clocks can tell; safety doesn't depend on it.
+
+        Where versions expire sooner than the grace time is over, what was planned on expired ones is disturbed, too: otherwise no garbage
+        would ever go, since what was the newest version then is gone whenever this looks.
+        """
         if not self._grace_ns:
             return state.version + 1
+        expired = min(self._log.floor(), state.version)
         try:
-            return min(self._log.version_at(self._clock() - self._grace_ns), state.version)
+            return max(expired, min(self._log.version_at(self._clock() - self._grace_ns), state.version))
         except NotFound:
-            return 0
+            return expired
 
     def _raise_floor(self, floor: int) -> State:
         def decide(now: State) -> Draft | None:

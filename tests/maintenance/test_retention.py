@@ -165,6 +165,22 @@ def test_leftovers_of_dead_writers_go(opened: Opened) -> None:
     assert len(maintained(opened).versions()) == 3, "and no floor where there is nothing to do"
 
 
+def test_garbage_goes_also_where_versions_expire_sooner_than_the_grace_time_is_over(opened: Opened) -> None:
+    """As beside a recorder, whose small segments only versions of a minute ago name: no version is as old as the grace time."""
+    dataset = made(opened)
+    for number in range(4):
+        dataset.append(plain(LARGE, number * LARGE))
+    before = values(dataset)
+    maintained(opened).compact()
+    expire(opened, keep_versions=1, delay="0s")
+    done = collect(opened, grace="1d")
+    assert sum(item.kind == "segment" for item in done.items) == 4
+    assert values(maintained(opened)) == before
+    assert maintained(opened).verify(deep=True) == []
+    dataset.append(plain(LARGE, 4 * LARGE))
+    assert collect(opened, grace="1d").items == (), "what is kept protects who planned on it"
+
+
 def test_deleted_datasets_are_looked_after_too(opened: Opened) -> None:
     store = opened("analysis")
     dataset = store.derived.create(("bars", "1m", "venue", "X"), schema_of())
