@@ -60,7 +60,9 @@ class Bins:
     def _take(self, column: int, values: np.ndarray, filled: np.ndarray, cuts: np.ndarray) -> None:
         values = values[cuts[filled[0]] : cuts[filled[-1] + 1]]
         starts, stops = cuts[filled] - cuts[filled[0]], cuts[filled + 1] - cuts[filled[0]]
-        finite = None if np.isfinite(values.sum()) else np.isfinite(values)
+        with np.errstate(over="ignore", invalid="ignore"):  # a sum that isn't finite only says that each value must be looked at
+            total = values.sum()
+        finite = None if np.isfinite(total) else np.isfinite(values)
         if finite is not None:
             self.skipped[column] += len(values) - int(finite.sum())
             counts = np.add.reduceat(finite, starts, dtype=np.int64)

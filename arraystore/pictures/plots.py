@@ -185,12 +185,12 @@ class StorePlots:
         Examples
         --------
         >>> import arraystore
-        >>> store = arraystore.open_store("memory://covered", role="data-quality", create=True)
+        >>> store = arraystore.open_store("memory://plotted-coverage", role="data-quality", create=True)
         >>> trades = store.canonical.create(("venue", "trades", "X"), arraystore.schema_by_name("trades"))
         >>> rows = {"time": [1, 2], "price": [1.0, 2.0], "size": [1.0, 1.0], "side": [1, 1], "flags": [0, 0]}
         >>> receipt = trades.append(rows)
         >>> store.plot.coverage("canonical").get_suptitle()
-        'memory://covered: coverage'
+        'memory://plotted-coverage: coverage'
         """
         found, left_out = coverage_of(self._store, patterns, start, end, most=most)
         return draw_coverage(matrix_of(found, left_out=left_out), title=f"{self._store.url}: coverage" if title is None else title)
