@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from arraystore.cli.command import at_version, command, no_match, split_address, version_option, with_store
+from arraystore.cli.command import (
+    at_version,
+    command,
+    end_option,
+    no_match,
+    some_patterns_argument,
+    split_address,
+    start_option,
+    version_option,
+    with_store,
+)
 from arraystore.cli.listing import datasets_matching
 from arraystore.cli.output import count, counted, left, print_json, right, size, table
 from arraystore.cli.progress import Step, progress
@@ -25,10 +35,10 @@ __all__ = ["export_hdf5", "import_hdf5"]
         "arraystore export-hdf5 'canonical/binance-usdm' -o everything.h5 --root data --flavor fast",
     ],
 )
-@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+@some_patterns_argument
 @click.option("-o", "--output", "path", metavar="FILE", required=True, help="The file to make.")
-@click.option("--start", metavar="TIME", help="Only rows from this time on.")
-@click.option("--end", metavar="TIME", help="Only rows before this time.")
+@start_option
+@end_option
 @click.option("--columns", metavar="NAME,…", help="Only these columns.")
 @click.option(
     "--flavor",

@@ -180,7 +180,7 @@ class Compactor:
             state = after or state
             done += runs
         if done:
-            tell(INFO, "compacted", dataset=self._log.prefix, version=state.version, segments=len(done))
+            tell(INFO, "compacted", dataset=self._log.address, version=state.version, segments=len(done))
         return Compaction(version=state.version if done else None, runs=tuple(done)), state
 
     def _newest(self) -> State:

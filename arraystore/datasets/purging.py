@@ -129,7 +129,7 @@ class Purger:
         state = self._log.publish(decide)
         self._remove(state, [window.window for window in said])
         if said:
-            tell(WARNING, "purged", dataset=self._log.prefix, version=state.version, windows=[window.window for window in said])
+            tell(WARNING, "purged", dataset=self._log.address, version=state.version, windows=[window.window for window in said])
         return Purge(version=number[0] if number else None, windows=tuple(said)), state
 
     def _refuse_another(self, state: State) -> None:

@@ -16,9 +16,8 @@ def deletion_draft(role: str, reason: str) -> Draft:
 
 def gone(log: Log, state: State, dataset: str | None = None) -> NotFound:
     """The error for who looks for a dataset (`dataset`: the very one of this UUID) that isn't there on the newest `state`."""
-    place = f"{log.storage_class}/{log.prefix}" if log.storage_class else log.prefix
     if state.alive:
-        return NotFound(f"{place}: dataset {dataset} was deleted, and {state.dataset} was made in its place: open it anew")
+        return NotFound(f"{log.address}: dataset {dataset} was deleted, and {state.dataset} was made in its place: open it anew")
     for version in range(state.version, 0, -1):
         try:
             commit = log.record(version)[0]
@@ -27,5 +26,6 @@ def gone(log: Log, state: State, dataset: str | None = None) -> NotFound:
         if commit.state == DELETED:
             who = f"{commit.role} on {commit.host}"
             kept = "pins of earlier versions still read; create() makes a new one here"
-            return NotFound(f"{place} was deleted in version {version} at {format_time(commit.time)} by {who}: {commit.reason} ({kept})")
-    return NotFound(f"{place} was deleted by version {state.version}")
+            told = f"was deleted in version {version} at {format_time(commit.time)} by {who}: {commit.reason} ({kept})"
+            return NotFound(f"{log.address} {told}")
+    return NotFound(f"{log.address} was deleted by version {state.version}")

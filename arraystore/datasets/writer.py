@@ -262,7 +262,7 @@ class Writer:
                 if request.written:
                     raise
         msg = f"{self._log.prefix}: other writers changed the same windows {REPLANS} times in a row; try again"
-        tell(WARNING, "conflict", dataset=self._log.prefix, problem=msg)
+        tell(WARNING, "conflict", dataset=self._log.address, problem=msg)
         raise Conflict(msg)
 
     def _attempt(self, request: Request, *, locked: bool, yielding: bool = False) -> tuple[State, tuple[str, ...] | None]:

@@ -209,17 +209,3 @@ def _placed(grid: np.ndarray, moments: np.ndarray, numbers: np.ndarray) -> Place
     if len(starts) * ROWS_PER_RUN > max(len(place), ROWS_PER_RUN):
         return None
     return Placed(numbers[starts], place[starts], np.diff(np.append(starts, len(place))))
-
-
-def with_grid(members: Members, grid: np.ndarray, placed: Sequence[Placed | None]) -> Members:
-    """The same on a grid."""
-    return Members(
-        sources=members.sources,
-        clock=members.clock,
-        spans=members.spans,
-        first=members.first,
-        as_of=members.as_of,
-        tolerance=members.tolerance,
-        grid=grid,
-        placed=tuple(placed),
-    )

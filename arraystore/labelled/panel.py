@@ -1,6 +1,7 @@
 """Many datasets as one xarray Dataset, time by instrument, or as one Dask data frame; nothing is read of columns until it is computed."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from arraystore.datasets.view import DatasetView
 from arraystore.errors import ArrayStoreError, InvalidInput, NotFound
 from arraystore.frames.xarrayframe import rowwise_specs, rowwise_variable
 from arraystore.labelled.alike import columns_of_all
-from arraystore.labelled.members import Members, with_grid
+from arraystore.labelled.members import Members
 from arraystore.labelled.source import Source, source_of
 from arraystore.pool import map_in_order
 from layouts.classes import StorageClass
@@ -66,10 +67,8 @@ def panel_of(
     _check_names(common)
     spans = period.spans if isinstance(period, Sessions) else None
     members = Members(sources=sources, clock=label, spans=spans, first=ties == "first", as_of=method is not None, tolerance=limit)
-    if grid is None:
-        members = with_grid(members, *members.times(threads))
-    else:
-        members = with_grid(members, _grid_of(grid, period, ends=label == CLOSE_TIME), ())
+    times, placed = members.times(threads) if grid is None else (_grid_of(grid, period, ends=label == CLOSE_TIME), ())
+    members = replace(members, grid=times, placed=placed)
     specs = _specs(common)
     attributes = _attributes(common, specs)
     arrays = panel_arrays(members, specs, chunks, (TIME, INSTRUMENT))

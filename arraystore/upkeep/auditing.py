@@ -205,7 +205,7 @@ def audit_logs(
     """
     chains: dict[str, _Chain] = {}
     for log in logs:
-        address = f"{log.storage_class}/{log.prefix}"
+        address = log.address
         if wanted(address):
             chains[address] = _Chain(address, log)
             try:
@@ -291,4 +291,4 @@ def head_of(log: Log) -> Head | None:
         state = log.head()
     except NotFound:
         return None
-    return Head(dataset=f"{log.storage_class}/{log.prefix}", uuid=state.dataset, version=state.version, digest=state.digest)
+    return Head(dataset=log.address, uuid=state.dataset, version=state.version, digest=state.digest)

@@ -109,7 +109,7 @@ class Collector:
         for item in items:
             self._remove(item)
         if items:
-            tell(INFO, "garbage removed", dataset=self._log.prefix, objects=len(items), bytes=sum(item.bytes for item in items))
+            tell(INFO, "garbage removed", dataset=self._log.address, objects=len(items), bytes=sum(item.bytes for item in items))
         return Garbage(floor=state.segment_floor, items=items, removed=True, unfinished=self._sweep())
 
     def _floor_to_be(self, state: State) -> int:

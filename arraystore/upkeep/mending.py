@@ -72,7 +72,7 @@ class Mender:
     @property
     def address(self) -> str:
         """The dataset, as `CLASS/KEY`."""
-        return f"{self.here.storage_class}/{self.here.prefix}"
+        return self.here.address
 
     def run(self) -> Mended:
         """Repair what can be; never raises for what can't."""

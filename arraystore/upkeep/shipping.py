@@ -150,7 +150,7 @@ class Shipment:
         what comes before it has been brought then.
         """
         goal, have = self.source.head(), newest_in(self.target)
-        self._done = Shipped(dataset=f"{self.source.storage_class}/{self.source.prefix}", have=have, version=have)
+        self._done = Shipped(dataset=self.source.address, have=have, version=have)
         self._refuse_another(goal, have)
         if have < goal.version:
             if not self.trial:

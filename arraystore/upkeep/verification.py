@@ -137,7 +137,7 @@ class Verifier:
             return
         finished = {covered.dataset for covered in self._so_far.covered if covered.done}
         for log in logs:
-            address = f"{log.storage_class}/{log.prefix}"
+            address = log.address
             if address not in finished and matches(address, self.scope.patterns):
                 try:
                     self._dataset(address, log)

@@ -185,7 +185,7 @@ class Upkeep(ABC):
     def heads(self, patterns: str | Iterable[str] = ()) -> Heads:
         """The newest version of every dataset that this role may read, deleted ones', too: keep it elsewhere, for `audit(expect=…)`."""
         wanted = patterns_of(patterns)
-        found = [head_of(log) for log in self._logs() if matches(f"{log.storage_class}/{log.prefix}", wanted)]
+        found = [head_of(log) for log in self._logs() if matches(log.address, wanted)]
         return heads_of(self.attributes.store, [head for head in found if head is not None])
 
     def audit(

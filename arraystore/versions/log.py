@@ -122,9 +122,9 @@ class Log(History):
             after = self._try(state, draft)
             if after is not None:
                 return self._afterwards(self._remember(after))
-            tell(logging.DEBUG, "race lost", dataset=self._address, version=state.version + 1)
+            tell(logging.DEBUG, "race lost", dataset=self.address, version=state.version + 1)
         msg = f"{self.prefix}: lost {ATTEMPTS} races for the next version in a row; try again"
-        tell(logging.WARNING, "conflict", dataset=self._address, problem=msg)
+        tell(logging.WARNING, "conflict", dataset=self.address, problem=msg)
         raise Conflict(msg)
 
     @contextmanager
@@ -140,7 +140,7 @@ class Log(History):
             if not self.has_expired(base_version):
                 raise
             msg = f"{self.prefix}: what was planned on version {base_version} fell below a floor while it was written; write it again"
-            tell(logging.WARNING, "plan expired", dataset=self._address, version=base_version)
+            tell(logging.WARNING, "plan expired", dataset=self.address, version=base_version)
             raise PlanExpired(msg) from error
 
     def has_expired(self, base_version: int) -> bool:
@@ -165,7 +165,7 @@ class Log(History):
         expired = below_floor(draft.commit, state.segment_floor)
         if expired:
             msg = f"{self.prefix}: segments {expired} were planned below the floor {state.segment_floor}; write them again"
-            tell(logging.WARNING, "plan expired", dataset=self._address, version=state.version)
+            tell(logging.WARNING, "plan expired", dataset=self.address, version=state.version)
             raise PlanExpired(msg)
         commit, header = as_read(
             msgspec.structs.replace(
@@ -197,14 +197,15 @@ class Log(History):
         return after
 
     @property
-    def _address(self) -> str:
+    def address(self) -> str:
+        """`CLASS/KEY`, as `ls` prints it; the key alone where no class is known."""
         return f"{self.storage_class}/{self.prefix}" if self.storage_class else self.prefix
 
     def _told(self, commit: Commit, seconds: float) -> None:
         """Log a version that has just been made."""
         if seconds <= SLOW_SECONDS and not LOGGER.isEnabledFor(logging.INFO):
             return
-        told = {"dataset": self._address, "version": commit.version, "operation": commit.operation, "seconds": round(seconds, 6)}
+        told = {"dataset": self.address, "version": commit.version, "operation": commit.operation, "seconds": round(seconds, 6)}
         if seconds > SLOW_SECONDS:
             tell(logging.WARNING, "slow commit", **told)
         tell(logging.INFO, "commit", **told, role=commit.role, windows=len(commit.windows))
