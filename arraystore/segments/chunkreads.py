@@ -56,7 +56,7 @@ def fetch_into(
             target = out[first : first + elements]
             try:
                 if len(stored) != bounds[1] - bounds[0]:
-                    raise _short(stored, bounds)
+                    raise cut_short(stored, bounds)
                 if elements == whole:
                     decode_chunk(codec, stored, checksum, target)
                 elif stops_early and isinstance(source, slice) and source.stop == elements:  # so it starts at 0 and skips none
@@ -80,7 +80,7 @@ def decode_each(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[tuple[T
         for take, bounds, checksum, stored in fetched:
             try:
                 if len(stored) != bounds[1] - bounds[0]:
-                    raise _short(stored, bounds)
+                    raise cut_short(stored, bounds)
                 decode_chunk(entry.codec, stored, checksum, chunk)
             except Corrupt as error:
                 raise Corrupt(f"{_name(prefix, fetch)}: chunk {take.chunk} is damaged: {error}") from error
@@ -103,7 +103,8 @@ def _reading(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[Iterable[t
         raise Corrupt(f"{name}: the object is missing, though a commit names its segment") from error
 
 
-def _short(stored: bytes, bounds: tuple[int, int]) -> Corrupt:
+def cut_short(stored: bytes, bounds: tuple[int, int]) -> Corrupt:
+    """The error for a chunk of which an object has only these bytes."""
     return Corrupt(f"the object ends after {len(stored)} of its {bounds[1] - bounds[0]} bytes")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from arraystore.errors import Corrupt, NotFound
-from arraystore.segments.chunkreads import Finish
+from arraystore.segments.chunkreads import Finish, cut_short
 from arraystore.segments.codec import STOPS_EARLY, decode_chunk
 from arraystore.segments.index import ChunkTable
 from arraystore.storage.base import Storage
@@ -53,7 +53,7 @@ def read_run(
         for (chunk, low, high, target), (begin, end), stored in zip(wanted, ranges, pieces, strict=True):
             try:
                 if len(stored) != end - begin:
-                    raise Corrupt(f"the object ends after {len(stored)} of its {end - begin} bytes")
+                    raise cut_short(stored, (begin, end))
                 checksum = table.crc32c.item(chunk)
                 if low == 0 and (high == length or early):
                     decode_chunk(entry.codec, stored, checksum, target, beginning=high < length)
