@@ -9,6 +9,7 @@ import numpy as np
 
 from arraystore.errors import InvalidInput, Problem
 from arraystore.frames.arrow import given_from_arrow, givens_from_stream, meanings_of
+from arraystore.frames.beside import take_exact_times, take_validity, with_validity
 from arraystore.frames.casts import blocks
 from arraystore.frames.columns import Decimals, Labels, Ragged, value_of
 from arraystore.frames.convert import Names, convert
@@ -21,7 +22,6 @@ from layouts.schema import Column, Kind, Order, Schema
 from layouts.times import format_time
 from layouts.windows import AXIS_MAX, AXIS_MIN
 
-VALID = "_valid"
 IN_MEMORY = ("nbytes", "estimated_size")  # which tables of pyarrow and Polars have, and streams can't
 
 type Givens = dict[str, Given]
@@ -32,14 +32,16 @@ def rows_from(data: Any, schema: Schema) -> Rows:
 
     `data` is a mapping of columns (arrays, lists, masked arrays, Arrow arrays, Series, `Ragged`, `Labels`, `Decimals`), a `Frame`, an
     xarray Dataset, a pandas DataFrame, or anything with `__arrow_c_stream__`. None, an empty mapping and no rows are no rows. A nullable
-    column may be left out, or come with a bool column `<name>_valid`; None, NaT, masked and Arrow's null are null; NaN is a value.
+    column may be left out, or come with a bool column `<name>_valid`; None, NaT, masked and Arrow's null are null; NaN is a value. Of a
+    time `<name>_ns` may come instead, or beside one in microseconds that it completes (`DatasetView.to_duckdb` shows them so).
     Raises `InvalidInput` with every problem: names, types, lengths, values, nulls, and the order of times where the schema has one.
     """
     if (rows := _as_it_is(data, schema)) is not None:
         return rows
     problems: list[Problem] = []
     givens = _gather(data, schema, problems)
-    validity = {name.removesuffix(VALID): givens.pop(name) for name in list(givens) if _is_validity(name, schema)}
+    take_exact_times(givens, schema, problems)
+    validity = take_validity(givens, schema)
     problems += _name_problems(givens, schema)
     count, lengths = _count(givens, schema)
     problems += lengths
@@ -49,7 +51,7 @@ def rows_from(data: Any, schema: Schema) -> Rows:
     labels: Names = {}
     for column in schema.columns:
         try:
-            given = _with_validity(column, givens.get(column.name), validity.get(column.name), count)
+            given = with_validity(column, givens.get(column.name), validity.get(column.name), count)
             if given is not None:
                 held, named = convert(column, given)
                 arrays |= held
@@ -191,10 +193,6 @@ def _from_rows(rows: Rows, schema: Schema) -> Givens:
     return givens
 
 
-def _is_validity(name: str, schema: Schema) -> bool:
-    return name.endswith(VALID) and name not in schema and name.removesuffix(VALID) in schema
-
-
 def _name_problems(givens: Givens, schema: Schema) -> list[Problem]:
     """Columns that the schema doesn't have."""
     problems: list[Problem] = []
@@ -223,31 +221,6 @@ def _count(givens: Givens, schema: Schema) -> tuple[int, list[Problem]]:
     count = lengths[like]
     what = f"where {like!r} has {count}; give every column one value per row"
     return count, [Problem(f"column {name!r}", f"has {length} rows, {what}") for name, length in lengths.items() if length != count]
-
-
-def _with_validity(column: Column, given: Given | None, beside: Given | None, count: int) -> Given | None:
-    """A given column and what `<name>_valid` says of it."""
-    if beside is None:
-        return given
-    flags, where = beside.values, f"column '{column.name}{VALID}'"
-    if not isinstance(flags, np.ndarray) or flags.ndim != 1 or beside.valid is not None:
-        raise InvalidInput(Problem(where, "must be one bool per row, none of them null"))
-    if flags.dtype.kind == "O":
-        flags = np.array(flags.tolist())
-    if flags.dtype != np.bool_ and len(flags):
-        raise InvalidInput(Problem(where, f"holds {flags.dtype}, and must be one bool per row; convert it with .astype(bool)"))
-    if len(flags) != count:
-        raise InvalidInput(Problem(where, f"has {len(flags)} rows where there are {count}; give one bool per row"))
-    if given is None:
-        if flags.any():
-            raise InvalidInput(
-                Problem(where, f"says that row {int(np.argmax(flags))} has a value, and {column.name!r} is missing; give it too")
-            )
-        return None
-    flags = flags.astype(np.bool_, copy=False)
-    if len(given) != count:
-        return given
-    return Given(values=given.values, valid=flags if given.valid is None else given.valid & flags)
 
 
 def _axis_problems(schema: Schema, times: np.ndarray) -> list[Problem]:

@@ -16,6 +16,8 @@ from arraystore.frames.given import Given, given_from_objects, missing_library, 
 from arraystore.frames.rows import Rows
 from layouts.schema import Column, Kind, Schema
 
+FLOAT_WHOLES = 2.0**53  # below, a float64 tells every whole number from the next
+
 # Out
 
 
@@ -106,9 +108,20 @@ def given_from_series(name: str, data: Any, column: Column | None) -> Given:
     elif isinstance(dtype, np.dtype) and dtype.kind != "O":
         values = array.to_numpy()
         is_null = np.isnan(values) if column is not None and column.nullable and dtype.kind == "f" else None
-        return Given(values=values, valid=None if is_null is None else ~is_null)
+        valid = None if is_null is None else ~is_null
+        return Given(values=values if valid is None or column is None else _whole_again(column, values, valid), valid=valid)
     elif isinstance(dtype, pd.ArrowDtype) or (isinstance(dtype, pd.StringDtype) and find_spec("pyarrow")):
         return given_from_arrow(name, array.__arrow_array__())
     elif dtype.kind in "biuf" and hasattr(dtype, "numpy_dtype"):
         return Given(values=array.to_numpy(dtype=dtype.numpy_dtype, na_value=0), valid=~array.isna())
     return given_from_objects(np.asarray(array, object))
+
+
+def _whole_again(column: Column, values: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Whole numbers that pandas made floats of, because it had no other place for null; unchanged if they may have lost digits by it."""
+    if column.kind not in (Kind.NUMBER, Kind.VOCABULARY, Kind.FLAGS) or np.dtype(column.dtype).kind not in "iu" or valid.all():
+        return values
+    held = values[valid]
+    if not ((np.trunc(held) == held) & (np.abs(held) < FLOAT_WHOLES)).all():
+        return values
+    return np.where(valid, values, 0).astype(np.int64)

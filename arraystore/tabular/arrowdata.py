@@ -18,11 +18,11 @@ from arraystore.arguments import TimeLike
 from arraystore.datasets.view import DatasetView
 from arraystore.errors import InvalidInput
 from arraystore.frames.arrow import arrow_schema, batches_from
+from arraystore.frames.beside import EXACT
 from arraystore.tabular.ranges import Span, wanted_ranges
 from layouts.schema import Kind, Schema
 
 MEMORY = 128 << 20
-EXACT = "_ns"
 UNSCANNED = "an-arraystore-dataset-is-scanned-by-its-own-methods"
 """The name of the file that Arrow misses if it goes past them, as joins and `Scanner.from_dataset` do."""
 

@@ -10,6 +10,7 @@ import arraystore
 from arraystore.errors import InvalidInput
 from arraystore.frames.intake import rows_from
 from arraystore.segments.index import forget_indexes
+from arraystore.tabular.arrowdata import ArrowData
 from arraystore.testing.strategies import differences
 from layouts.times import format_time
 from tests.labelled.conftest import KEY, MINUTE, START, TICKS
@@ -47,6 +48,30 @@ def test_a_query_of_a_range_reads_the_chunks_and_columns_that_it_needs(filled, r
     assert everything > 3 * needed
     _, capsule = bytes_read(lambda: connection.from_arrow(dataset).aggregate("avg(price)").fetchall())
     assert capsule > 3 * needed, "a stream by itself knows nothing of queries"
+
+
+def test_which_filters_duckdb_hands_on(filled, connection, monkeypatch):
+    """Of nanoseconds none, which is why `to_duckdb` shows microseconds and whole numbers: when this fails, DuckDB has learnt it."""
+    asked, scanner = [], ArrowData.scanner
+
+    def recorded(self, columns=None, filter=None, **options):  # noqa: A002 - as Arrow calls it
+        asked.append((columns, None if filter is None else str(filter)))
+        return scanner(self, columns, filter, **options)
+
+    monkeypatch.setattr(ArrowData, "scanner", recorded)
+    connection.register("exact", filled.to_arrow_dataset())
+    ds = filled.to_duckdb(connection)
+    when = "2024-08-09 01:00:00"
+    for text, expected in (
+        (f"from exact select price where time >= '{when}'", (["time", "price"], None)),
+        (f"from exact select price where epoch_ns(time) >= {START + 7}", (["time", "price"], None)),
+        (f"from exact select price where side = 'buy' and time >= '{when}'", (["time", "price"], '(side == "buy")')),
+        (f"from ds select price where time >= '{when}'", (["price"], f"(time >= {when}.000000)")),
+        (f"from ds select price where time_ns >= {START + 7}", (["price"], f"(time_ns >= {START + 7})")),
+    ):
+        asked.clear()
+        assert ds.query("ds", text).fetchall()
+        assert asked == [expected], text
 
 
 def test_queries_answer_as_of_a_table(filled, connection):
