@@ -240,6 +240,16 @@ def test_contestants_take_turns_and_slow_ones_are_left_out():
     assert len(slow["slow"].wall) == 2
 
 
+def test_contestants_may_have_several_rounds_in_a_row():
+    called: list[str] = []
+    taken = take_turns({name: lambda name=name: called.append(name) for name in "ab"}, 5, block=2)
+    assert {"".join(called[:2]), "".join(called[2:4])} == {"aa", "bb"}
+    assert sorted(called[8:]) == ["a", "b"]
+    assert all(len(samples.wall) == 5 for samples in taken.values())
+    slow = take_turns({"slow": lambda: sum(range(20_000))}, 9, budget_seconds=0, least=3, block=5)
+    assert len(slow["slow"].wall) == 3
+
+
 def test_what_is_built_is_built_once_and_again_for_other_data(setting, tmp_path):
     (way,) = [way for way in frame.all_ways() if way.name == "np.load"]
     data = synthetic.trades(1_000)
