@@ -2,18 +2,16 @@
 
 Filters run in the order in which h5py sets them up: shuffle, compressor, Fletcher-32. A chunk that is compressed here and handed over
 with `write_direct_chunk` is what HDF5 could have written itself, so every reader sees an ordinary file; zlib-ng deflates to the same size
-in half of zlib's time, and zlib does where it isn't installed.
+in half of zlib's time.
 
 Sources: HDF5 File Format Specification 3.0, section IV.A.2.l (filter pipeline); filter 32001 is Blosc as `hdf5plugin` registers it.
 """
 
-import zlib
-from collections.abc import Callable
 from enum import StrEnum
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+from zlib_ng import zlib_ng
 
 from arraystore.errors import Corrupt, InvalidInput
 
@@ -52,18 +50,6 @@ class Filters(Protocol):
 class Gzip:
     """Shuffle (of elements of several bytes), deflate and Fletcher-32: what every HDF5 library has built in."""
 
-    def __init__(self) -> None:
-        self._deflate: Callable[[Any], bytes]
-        self._error: type[Exception]
-        try:
-            from zlib_ng import zlib_ng
-        except ImportError:
-            self._inflate, self._error = zlib.decompress, zlib.error
-            self._deflate = partial(zlib.compress, level=GZIP_LEVEL)
-        else:
-            self._inflate, self._error = zlib_ng.decompress, zlib_ng.error  # type: ignore[assignment]  # its stub takes a class for an instance
-            self._deflate = partial(zlib_ng.compress, level=NG_LEVEL)
-
     def options(self, dtype: np.dtype) -> dict[str, Any]:
         """Keyword arguments of `h5py.Group.create_dataset`."""
         return {"compression": "gzip", "compression_opts": GZIP_LEVEL, "shuffle": dtype.itemsize > 1, "fletcher32": True}
@@ -71,7 +57,7 @@ class Gzip:
     def encode(self, elements: np.ndarray) -> tuple[bytes, int]:
         """A whole chunk as stored bytes, and the mask of filters that were left out."""
         shuffled = _shuffled(elements)
-        packed = self._deflate(shuffled)
+        packed = zlib_ng.compress(shuffled, level=NG_LEVEL)
         if len(packed) < elements.nbytes:
             return _with_checksum(packed), 0
         return _with_checksum(shuffled.tobytes()), 1 << (elements.itemsize > 1)  # as HDF5 does where deflating doesn't pay
@@ -82,8 +68,8 @@ class Gzip:
         if mask not in (0, deflate := 1 << (out.itemsize > 1)):
             raise Corrupt(f"its filter mask is {mask}, where only {deflate} can be")
         try:
-            shuffled = packed if mask else self._inflate(packed, bufsize=out.nbytes)
-        except self._error as error:
+            shuffled = packed if mask else zlib_ng.decompress(packed, bufsize=out.nbytes)
+        except zlib_ng.error as error:  # type: ignore[misc]  # its stub takes a class for an instance
             raise Corrupt(f"it can't be inflated: {error}") from error
         if len(shuffled) != out.nbytes:
             raise Corrupt(f"it holds {len(shuffled)} bytes, where a chunk has {out.nbytes}")

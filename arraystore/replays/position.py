@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
@@ -10,6 +9,7 @@ import google_crc32c
 import msgspec
 import numpy as np
 
+from arraystore.digest import crc32
 from arraystore.errors import InvalidInput
 from arraystore.versions.record import Count, Int64
 
@@ -79,7 +79,7 @@ class ReplayPosition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 def _extended(checksums: Checksums, array: np.ndarray) -> Checksums:
     data = np.ascontiguousarray(array).view(np.uint8)
-    return google_crc32c.extend(checksums[0], data), zlib.crc32(data, checksums[1])
+    return google_crc32c.extend(checksums[0], data), crc32(data, checksums[1])
 
 
 def digest_of_inputs(streams: Sequence[Mapping[str, Any]], **how: Any) -> str:

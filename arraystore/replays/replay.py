@@ -181,7 +181,7 @@ class Replay:
                 skipped = min(done, len(merged.times))
                 done -= skipped
                 for times, owners, cuts in _cut(merged, skipped, self._batch_rows):
-                    streams = np.take(np.array([cut.rank for cut in cuts], np.uint16), owners)
+                    streams = _ranks(cuts, owners)
                     position = position.after(times, streams)
                     yield ReplayBatch(self.names, schemas, cuts, owners, times, streams, position)
         finally:
@@ -199,6 +199,14 @@ class Replay:
         for batch in self:
             position = batch.position
         return position.digest
+
+
+def _ranks(cuts: tuple[Piece, ...], owners: np.ndarray) -> np.ndarray:
+    """The stream of each row, from the piece it is of."""
+    ranks = [cut.rank for cut in cuts]
+    if ranks == list(range(len(ranks))):  # one piece of each stream
+        return owners.astype(np.uint16)
+    return np.take(np.array(ranks, np.uint16), owners)
 
 
 def _cut(merged: Merged, skipped: int, rows: int | None) -> Iterator[tuple[np.ndarray, np.ndarray, tuple[Piece, ...]]]:

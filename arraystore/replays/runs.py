@@ -89,30 +89,36 @@ def merge(runs: Sequence[Run]) -> Merged:
     dtype = np.min_scalar_type(max(1, len(runs) - 1))
     if len(runs) == 1:
         return Merged(runs=runs, times=runs[0].times, owners=np.zeros(len(runs[0].times), dtype))
-    times = np.concatenate([run.times for run in runs])
     counts = [len(run.times) for run in runs]
     mixed = any(run.mixed for run in runs)
     if runs[0].ties or mixed:
+        times = np.concatenate([run.times for run in runs])
         owners = np.repeat(np.arange(len(runs), dtype=dtype), counts)
         order = np.argsort(times, kind="stable")
         _settle(order, times, _deciding(runs, counts, mixed=mixed))
         return Merged(runs=runs, times=times[order], owners=owners[order])
     bits = (len(runs) - 1).bit_length()
-    first, last = (int(bound) for bound in (times.min(), times.max()))
+    first, last = min(int(run.times[0]) for run in runs), max(int(run.times[-1]) for run in runs)
     if last - first >= 1 << (63 - bits):  # centuries apart
+        times = np.concatenate([run.times for run in runs])
         order = np.argsort(times, kind="stable")
         return Merged(runs=runs, times=times[order], owners=np.repeat(np.arange(len(runs), dtype=dtype), counts)[order])
     # One number holds a row's time and its run, so a plain sort does what a much slower indirect one would.
-    times -= first
-    times <<= bits
+    first = first if max(abs(first), abs(last)) >> (63 - bits) else 0  # of few runs, today's times leave room as they are
+    times = np.empty(sum(counts), np.int64)
     stop = 0
-    for number, count in enumerate(counts):
-        start, stop = stop, stop + count
-        times[start:stop] |= number
+    for number, run in enumerate(runs):
+        start, stop = stop, stop + len(run.times)
+        part = np.subtract(run.times, first, out=times[start:stop]) if first else run.times
+        np.left_shift(part, bits, out=times[start:stop])
+        if number:
+            times[start:stop] |= number
     times.sort(kind="stable" if len(runs) <= FEW_RUNS else "quicksort")
-    owners = (times & ((1 << bits) - 1)).astype(dtype)
+    owners = np.empty(len(times), dtype)
+    np.bitwise_and(times, (1 << bits) - 1, out=owners, casting="unsafe")
     times >>= bits
-    times += first
+    if first:
+        times += first
     return Merged(runs=runs, times=times, owners=owners)
 
 
