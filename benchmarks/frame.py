@@ -1,5 +1,6 @@
 """The frame of cases about tables: data are built once, values are compared before a figure is told, contestants take turns."""
 
+import functools
 import hashlib
 import os
 import shutil
@@ -17,6 +18,7 @@ from benchmarks.tables import arrays, databases, hdf5, ours, parquet
 from benchmarks.tables.base import EVERYTHING, Data, Opened, Query, Way, check, tree_bytes
 
 BUILT = "built"
+OURS = "arraystore"  # how the folders of what we wrote begin
 VARIANTS = ("fresh", "given")  # other ways to call ours
 
 
@@ -134,31 +136,37 @@ def all_ways() -> list[Way]:
 
 def build(way: Way, data: Data, folder: Path) -> Path:
     """The folder that holds a data set in a way's form; written now if it isn't there whole."""
-    place = folder / _key(data) / way.kept
-    if not (place.parent / f"{way.kept}.{BUILT}").exists():
+    name = f"{way.kept}-{_written_how()}" if way.kept.startswith(OURS) else way.kept
+    place = folder / _key(data) / name
+    if not (mark := place.with_name(f"{name}.{BUILT}")).exists():
         shutil.rmtree(place, ignore_errors=True)
         place.parent.mkdir(parents=True, exist_ok=True)
         way.write(place, data)
         os.sync()
-        (place.parent / f"{way.kept}.{BUILT}").touch()
+        mark.touch()
     return place
 
 
 def _key(data: Data) -> str:
-    """A name that changes with the data, and with how we lay them out."""
+    """A name that changes with the data."""
     told = hashlib.sha256()
     for name, values in data.columns.items():
         told.update(f"{name} {values.dtype} {values.shape}".encode())
         told.update(np.ascontiguousarray(values[:: max(1, len(values) // 1000)]).tobytes())
-    for source in sorted((Path(__file__).parents[1] / "layouts").glob("*.py")):
-        told.update(source.read_bytes())
     return f"{data.name.split(',')[0].replace(' ', '-')}-{data.rows}-{told.hexdigest()[:12]}"
 
 
-def built_store(name: str, make: Callable[[Path], object], setting: Setting) -> Path:
-    """The folder of a store that a case makes for itself, once; its name says what is in it."""
-    layouts = hashlib.sha256(b"".join(path.read_bytes() for path in sorted((Path(__file__).parents[1] / "layouts").glob("*.py"))))
-    place = setting.folder / f"{name}-{layouts.hexdigest()[:12]}"
+@functools.cache
+def _written_how() -> str:
+    """What changes with how we lay out and encode: what is built is built again then, and what others wrote isn't."""
+    top = Path(__file__).parents[1]
+    sources = [path for folder in ("layouts", "arraystore/segments") for path in sorted((top / folder).glob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+def built_store(name: str, make: Callable[[Path], object], setting: Setting, *, ours: bool = True) -> Path:
+    """The folder that a case makes for itself, once; its name says what is in it. Of `ours` another is made when we write otherwise."""
+    place = setting.folder / (f"{name}-{_written_how()}" if ours else name)
     mark = place.with_name(f"{place.name}.{BUILT}")
     if not mark.exists():
         shutil.rmtree(place, ignore_errors=True)

@@ -24,7 +24,7 @@ def run(*, small: bool = False, setting: Setting | None = None) -> list[Figure]:
     count, rows = (20, 5_000) if setting.small else (INSTRUMENTS, ROWS)
     rows = setting.rows // count if setting.rows else rows
     store = built_store(f"many-{count}-{rows}", lambda place: _make(place, count, rows), setting)
-    files = built_store(f"many-parquet-{count}-{rows}", lambda place: _make_files(place, count, rows), setting)
+    files = built_store(f"many-parquet-{count}-{rows}", lambda place: _make_files(place, count, rows), setting, ours=False)
     calls: dict[str, Callable[[], Any]] = {
         "arraystore": lambda: _read_many(store),
         "arraystore, one dataset of that size": lambda: _read_one(store),

@@ -42,7 +42,7 @@ def run(*, small: bool = False, setting: Setting | None = None) -> list[Figure]:
         from benchmarks.nautilus import Catalog
 
         count = min(NAUTILUS_ROWS, rows)
-        catalog = Catalog(built_store(f"nautilus-{count}", lambda place: Catalog.make(place, count), setting))
+        catalog = Catalog(built_store(f"nautilus-{count}", lambda place: Catalog.make(place, count), setting, ours=False))
         calls["NautilusTrader catalog stream"] = catalog.stream
         counts["NautilusTrader catalog stream"] = 2 * count
         if (found := catalog.stream()) != 2 * count:
