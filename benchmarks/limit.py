@@ -14,8 +14,9 @@ import numpy as np
 from arraystore import reuse
 from arraystore.datasets.parts import load_parts
 from arraystore.segments.codec import CHECKSUM_BYTES, RESIDUE, encode_chunk
+from arraystore.segments.levels import Encoders
 from arraystore.segments.reader import open_sources
-from layouts.codecs import codec_for
+from layouts.codecs import CodecSpec, codec_for
 
 THREADS = os.cpu_count() or 1
 
@@ -134,24 +135,27 @@ class Limit:
             other.result()
 
 
+def _as_ours(values: np.ndarray, length: int) -> list[tuple[CodecSpec, np.ndarray]]:
+    """The chunks of a column, and the codec and level with which ours encodes each."""
+    chunks = [values[first : first + length] for first in range(0, len(values), length)]
+    encoders = Encoders(codec_for("dense", values.dtype.name), len(chunks))
+    return [(encoders.next(chunk).codec, chunk) for chunk in chunks]
+
+
 class WriteLimit:
     """Encodes the same chunks on all processors, and writes and syncs as many bytes in as many files: what a durable write can't save."""
 
     def __init__(self, place: Path, columns: dict[str, np.ndarray], chunk_elements: dict[str, int], sizes: Sequence[int]) -> None:
         place.mkdir(parents=True, exist_ok=True)
         self._place, self._sizes, self._number = place, list(sizes), 0
-        self._chunks = [
-            values[first : first + chunk_elements[name]]
-            for name, values in columns.items()
-            for first in range(0, len(values), chunk_elements[name])
-        ]
+        self._chunks = [each for name, values in columns.items() for each in _as_ours(values, chunk_elements[name])]
         self._noise = os.urandom(max(sizes))
         self._pool = ThreadPoolExecutor(max(THREADS, 8))
 
     def encode(self) -> list[Any]:
         """The codecs alone."""
         with ThreadPoolExecutor(THREADS) as pool:
-            return list(pool.map(lambda chunk: encode_chunk(codec_for("dense", chunk.dtype.name), chunk), self._chunks))
+            return list(pool.map(lambda each: encode_chunk(*each), self._chunks))
 
     def write(self) -> None:
         """All of it."""

@@ -19,6 +19,15 @@ RESIDUE = 0x48674BC7  # the CRC-32C of any bytes followed by their own CRC-32C
 BLOSC_HEADER_BYTES = 16
 ZSTD_HEADER_BYTES = 18  # at most
 PAGE_ELEMENTS = 262_144
+SHUFFLED_TOGETHER = 8
+"""So many elements are shuffled by bits together; blosc leaves a block of another number as it is, and says nothing."""
+LEAST_SHUFFLED = 256
+"""Fewer aren't worth a second block for those that are left."""
+SAMPLE_BYTES = 1 << 15
+WORTH_PLAIN = 1.1
+"""Unshuffled elements take longer to encode and to decode, so they are to be smaller by as much;"""
+NEXT_TO_NOTHING = 128
+"""but what is so many times smaller already is left alone, since it takes no time at all then."""
 
 type Decode = Callable[[bytes, np.ndarray], None]
 
@@ -88,15 +97,26 @@ def _pcodec_configuration(level: int) -> Any:
 
 
 def _encode_blosc(configuration: Mapping[str, Any], elements: np.ndarray) -> bytes:
-    blosc = _blosc()
-    shuffle = {"noshuffle": blosc.NOSHUFFLE, "shuffle": blosc.SHUFFLE, "bitshuffle": blosc.BITSHUFFLE}[configuration["shuffle"]]
-    stored: bytes = blosc.compress(
-        elements.view(np.dtype(f"u{configuration['typesize']}")),
-        configuration["cname"].encode(),
-        configuration["clevel"],
-        shuffle,
-        configuration["blocksize"],
-    )
+    words = elements.view(np.dtype(f"u{configuration['typesize']}"))
+    shuffled = configuration["shuffle"] == "bitshuffle" and _is_worth_shuffling(configuration, words)
+    return _blosc_of(configuration, words, shuffled=shuffled)
+
+
+def _is_worth_shuffling(configuration: Mapping[str, Any], words: np.ndarray) -> bool:
+    """Whether a sample of the words takes fewer bytes shuffled: columns that repeat whole words take more."""
+    size = min(SAMPLE_BYTES // words.itemsize, words.size) // SHUFFLED_TOGETHER * SHUFFLED_TOGETHER
+    start = (words.size - size) // 2
+    sample = words[start : start + size]
+    plain = len(_blosc_of({**configuration, "clevel": 2}, sample, shuffled=False))
+    return plain * NEXT_TO_NOTHING > sample.nbytes and len(_blosc_of(configuration, sample, shuffled=True)) < plain * WORTH_PLAIN
+
+
+def _blosc_of(configuration: Mapping[str, Any], words: np.ndarray, *, shuffled: bool) -> bytes:
+    blosc, block_bytes = _blosc(), configuration["blocksize"]
+    if shuffled and (left := words.size % SHUFFLED_TOGETHER) and words.size >= LEAST_SHUFFLED:
+        block_bytes = (words.size - left) * words.itemsize
+    kind = blosc.BITSHUFFLE if shuffled else blosc.NOSHUFFLE
+    stored: bytes = blosc.compress(words, configuration["cname"].encode(), configuration["clevel"], kind, block_bytes)
     return stored
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from arraystore.digest import LogicalDigest, combine
 from arraystore.frames.rows import Rows
 from arraystore.pool import map_in_order
-from arraystore.segments.codec import encode_chunk
 from arraystore.segments.index import CODE_SET_LABELS, ArrayEntry, Bounds, ChunkTable, ZoneIndex, encode_index, index_key
+from arraystore.segments.levels import Encoder, Encoders
 from arraystore.segments.logical import digest_elements, digest_of_absent, is_codes, label_hashes, time_bounds
 from arraystore.storage.base import Batch
 from arraystore.versions.commit import Interval, SegmentEntry
@@ -187,7 +187,7 @@ class _ArrayPlan:
         return 1 if self.spec.is_payload else min(max(self.count // LEAST_TASKS, 1), TASKS_AT_ONCE)
 
 
-type _Task = tuple[_ArrayPlan, np.ndarray, np.ndarray | None]
+type _Task = tuple[_ArrayPlan, Encoder, np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +231,9 @@ def _plan_array(contents: Contents, spec: ArraySpec, profile: str) -> _ArrayPlan
 
 def _tasks(contents: Contents, plan: _ArrayPlan) -> Iterator[_Task]:
     if plan.length:
+        encoders = Encoders(plan.codec, plan.count)
         for elements, valid in contents.pieces(plan.spec.name, plan.chunk):
-            yield plan, elements, valid if plan.is_clock else None
+            yield plan, encoders.next(elements), elements, valid if plan.is_clock else None
 
 
 def _encode_all(tasks: Sequence[_Task]) -> list[_Encoded]:
@@ -241,7 +242,7 @@ def _encode_all(tasks: Sequence[_Task]) -> list[_Encoded]:
 
 def _encode(task: _Task) -> _Encoded:
     """Everything that is computed of one chunk."""
-    plan, elements, valid = task
+    plan, encode, elements, valid = task
     elements = np.ascontiguousarray(elements)
     codes = None
     if plan.hashes is not None and len(plan.hashes) - 1 <= CODE_SET_LABELS:
@@ -250,7 +251,7 @@ def _encode(task: _Task) -> _Encoded:
         codes = np.packbits(used[:-1], bitorder="little")
     missing = plan.chunk - len(elements)
     padded = np.concatenate([elements, np.repeat(elements[-1:], missing, axis=0)]) if missing else elements
-    stored, checksum = encode_chunk(plan.codec, padded)
+    stored, checksum = encode(padded)
     return _Encoded(
         stored=stored,
         checksum=checksum,

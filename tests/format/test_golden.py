@@ -1,7 +1,9 @@
 """A store of format 1 that was written once, and is read for ever: every dataset, every version, every byte."""
 
 import json
+import shutil
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -62,6 +64,21 @@ def test_every_version_holds_the_rows_that_were_given(expected: Expected) -> Non
             rows = view.read(window=window).rows
             assert json.loads(msgspec.json.encode(rows.schema)) == expected.schema(window, version)
             assert differences(plain(rows), expected.rows(window, version)) == [], f"{window} at version {number}"
+
+
+@each_store
+def test_what_was_written_before_is_compacted_and_stays_what_it_was(store: Golden, tmp_path: Path) -> None:
+    copy = arraystore.open_store(shutil.copytree(store.store, tmp_path / "store"), role=Role.OPERATIONS)
+    compacted = 0
+    for expected in golden.expected(store):
+        dataset = copy.surface(expected.name)[expected.key]
+        newest = expected.versions[-1]
+        compacted += len(dataset.compact().runs)
+        for window in newest["windows"]:
+            assert differences(plain(dataset.read(window=window).rows), expected.rows(window, newest)) == []
+    assert compacted
+    assert copy.verify(deep=True).findings == ()
+    assert [each for each in copy.lint() if each.severity != "advice"] == []
 
 
 @pytest.mark.parametrize("expected", DATASETS, ids=repr)

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as npst
 from arraystore.digest import crc32c
 from arraystore.errors import Corrupt
 from arraystore.segments.codec import STOPS_EARLY, decode_chunk, encode_chunk
-from layouts.codecs import codec_for
+from layouts.codecs import CodecSpec, codec_for
 
 dtypes = st.sampled_from(("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"))
 profiles = st.sampled_from(("dense", "portable"))
@@ -69,3 +69,35 @@ def test_every_size_that_a_zstd_frame_can_tell_is_understood():
         out = np.empty_like(elements)
         decode_chunk("zstd", stored, checksum, out)
         assert np.array_equal(out, elements)
+
+
+@pytest.mark.parametrize("level", range(13))
+def test_readers_take_any_level(level):
+    elements = np.cumsum(np.random.default_rng(level).integers(0, 1000, 5000))
+    stored, checksum = encode_chunk(CodecSpec(name="pcodec", dtype="int64", configuration={"level": level}), elements)
+    out = np.empty_like(elements)
+    decode_chunk("pcodec", stored, checksum, out)
+    assert np.array_equal(out, elements)
+
+
+@pytest.mark.parametrize("profile", ["dense", "portable"])
+@pytest.mark.parametrize("left", range(8))
+def test_bits_are_shuffled_whatever_the_number_of_elements(left, profile):
+    dtype = "int8" if profile == "dense" else "int32"
+    whole = np.random.default_rng(7).choice([-1, 1], 40_000).astype(dtype)
+    spec = codec_for(profile, dtype)
+    # A bit of chance each: 8 elements a byte, where zstd alone takes a third more.
+    for length in (39_992 + left, 1_000 + left):
+        stored, checksum = encode_chunk(spec, whole[:length])
+        assert len(stored) <= length / 8 * 1.02 + 100
+        out = np.empty(length, dtype)
+        decode_chunk("blosc", stored, checksum, out)
+        assert np.array_equal(out, whole[:length])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64"])
+def test_what_repeats_whole_elements_is_not_torn_apart(dtype):
+    elements = np.repeat(np.random.default_rng(3).integers(-100, 100, 997).astype(dtype), 100)
+    spec = codec_for("portable", dtype)
+    plain = CodecSpec(name="blosc", dtype=dtype, configuration={**spec.configuration, "shuffle": "noshuffle"})
+    assert encode_chunk(spec, elements) == encode_chunk(plain, elements)
