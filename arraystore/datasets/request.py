@@ -4,9 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from arraystore.frames.rows import Rows
 from arraystore.versions.commit import Interval, Pin, SegmentEntry
+from layouts.cuts import cut_by_window
 from layouts.schema import Schema
+from layouts.windows import Window
+
+type Cut = list[tuple[Window, slice | np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +36,15 @@ class Request:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     state: str | None = None
     reason: str = ""
+    cuts: list[Cut] = field(default_factory=list, init=False, compare=False, repr=False)  # what `cut` found, once
+
+    def cut(self) -> Cut | None:
+        """Which of its rows lie in which window; every row is looked at only once, although a request is planned several times."""
+        if self.rows is None or not self.rows.count:
+            return None
+        if not self.cuts:
+            self.cuts.append(cut_by_window(self.rows.schema, self.rows.arrays[self.rows.schema.axis]))
+        return self.cuts[0]
 
     @property
     def says_nothing(self) -> bool:

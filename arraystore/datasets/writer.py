@@ -13,7 +13,7 @@ import numpy as np
 
 from arraystore.datasets.evolution import in_force, settle
 from arraystore.datasets.parts import load_parts
-from arraystore.datasets.request import Request
+from arraystore.datasets.request import Cut, Request
 from arraystore.datasets.tombstone import gone
 from arraystore.errors import ArrayStoreError, Conflict, InvalidInput, PlanExpired, VersionExpired, WindowClosed
 from arraystore.frames.rows import Rows, concat
@@ -165,14 +165,16 @@ def _by_time(state: State, request: Request) -> _Pieces:
     """The request's rows, those written before and its coverage, by window."""
     rows = request.rows
     schema = rows.schema if rows is not None else in_force(state) or state.schemas[0]
-    return pieces_of(schema, rows, request.coverage, request.written)
+    return pieces_of(schema, rows, request.coverage, request.written, request.cut())
 
 
-def pieces_of(schema: Schema, rows: Rows | None, coverage: Iterable[Interval], written: Iterable[str] = ()) -> _Pieces:
-    """Rows cut at window bounds, and so is the coverage; windows that were written before have a piece in any case."""
+def pieces_of(
+    schema: Schema, rows: Rows | None, coverage: Iterable[Interval], written: Iterable[str] = (), cut: Cut | None = None
+) -> _Pieces:
+    """Rows cut at window bounds (`cut` tells where), and so is the coverage; windows that were written before have a piece in any case."""
     pieces: _Pieces = {}
     if rows is not None and rows.count:
-        for window, place in cut_by_window(schema, rows.arrays[schema.axis]):
+        for window, place in cut_by_window(schema, rows.arrays[schema.axis]) if cut is None else cut:
             pieces[window.name] = (rows.slice(place.start, place.stop) if isinstance(place, slice) else rows.take(place), ())
     pieces |= dict.fromkeys(written, (None, ()))
     for start, stop in coverage:

@@ -60,9 +60,14 @@ def _pcodec() -> Any:
 
 def encode_chunk(spec: CodecSpec, elements: np.ndarray) -> tuple[bytes, int]:
     """The stored form of a chunk's elements (contiguous), its checksum at the end, and that checksum."""
-    payload = ENCODERS[spec.name](spec.configuration, elements.reshape(-1))
-    checksum = crc32c(payload)
+    payload, checksum = encode_payload(spec, elements)
     return payload + checksum.to_bytes(CHECKSUM_BYTES, "little"), checksum
+
+
+def encode_payload(spec: CodecSpec, elements: np.ndarray) -> tuple[bytes, int]:
+    """What is stored of a chunk's elements (contiguous) before its checksum, and the checksum."""
+    payload = ENCODERS[spec.name](spec.configuration, elements.reshape(-1))
+    return payload, crc32c(payload)
 
 
 def decode_chunk(codec: str, stored: bytes, checksum: int, out: np.ndarray, *, beginning: bool = False) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from arraystore.segments.codec import encode_chunk
+from arraystore.segments.codec import encode_payload
 from layouts.codecs import CodecSpec
 
 QUICK_LEVEL = 6
@@ -38,7 +38,7 @@ class Trial:
             if self._chunk is not None:
                 quick = msgspec.structs.replace(self._thorough, configuration={"level": QUICK_LEVEL})
                 chunk = np.ascontiguousarray(self._chunk)
-                self._encoded, quickly = encode_chunk(self._thorough, chunk), encode_chunk(quick, chunk)
+                self._encoded, quickly = encode_payload(self._thorough, chunk), encode_payload(quick, chunk)
                 if len(quickly[0]) <= MOST_TIMES_LARGER * len(self._encoded[0]):
                     self._chosen = quick
                 self._chunk = None
@@ -65,10 +65,10 @@ class Encoder:
         return self.thorough if self.told_by is None or self.is_trial else self.told_by.chosen()
 
     def __call__(self, chunk: np.ndarray) -> tuple[bytes, int]:
-        """The stored form of the chunk (contiguous), and its checksum."""
+        """What is stored of the chunk (contiguous) before its checksum, and the checksum."""
         if self.told_by is not None and self.is_trial:
             return self.told_by.take()
-        return encode_chunk(self.codec, chunk)
+        return encode_payload(self.codec, chunk)
 
 
 class Encoders:

@@ -7,7 +7,7 @@ chunks, whatever its size; and contents may be a stream.
 import hashlib
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import batched, chain, islice
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ import numpy as np
 from arraystore.digest import LogicalDigest, combine
 from arraystore.frames.rows import Rows
 from arraystore.pool import map_in_order
+from arraystore.segments.codec import CHECKSUM_BYTES
 from arraystore.segments.index import CODE_SET_LABELS, ArrayEntry, Bounds, ChunkTable, ZoneIndex, encode_index, index_key
 from arraystore.segments.levels import Encoder, Encoders
 from arraystore.segments.logical import digest_elements, digest_of_absent, is_codes, label_hashes, time_bounds
@@ -187,14 +188,14 @@ class _ArrayPlan:
         return 1 if self.spec.is_payload else min(max(self.count // LEAST_TASKS, 1), TASKS_AT_ONCE)
 
 
+type _Encoded = tuple[bytes, _Told]  # what is stored of a chunk, but for its checksum
 type _Task = tuple[_ArrayPlan, Encoder, np.ndarray, np.ndarray | None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
-    """A chunk as it is stored, and what the index tells of it."""
+class _Told:
+    """What the index tells of a chunk."""
 
-    stored: bytes
     checksum: int
     digest: LogicalDigest
     bounds: Interval | None
@@ -251,9 +252,8 @@ def _encode(task: _Task) -> _Encoded:
         codes = np.packbits(used[:-1], bitorder="little")
     missing = plan.chunk - len(elements)
     padded = np.concatenate([elements, np.repeat(elements[-1:], missing, axis=0)]) if missing else elements
-    stored, checksum = encode(padded)
-    return _Encoded(
-        stored=stored,
+    payload, checksum = encode(padded)
+    return payload, _Told(
         checksum=checksum,
         digest=digest_elements(elements, plan.hashes),
         bounds=time_bounds(elements, valid) if plan.is_clock else None,
@@ -275,7 +275,7 @@ def _write_array(batch: Batch, prefix: str, plan: _ArrayPlan, encoded: Iterator[
     table = ChunkTable(
         entry=entry, offset=np.zeros(plan.count, np.int64), length=np.zeros(plan.count, np.uint32), crc32c=np.zeros(plan.count, np.uint32)
     )
-    done: list[_Encoded] = []
+    done: list[_Told] = []
     size = 0
     for number, chunks in enumerate(table.shards()):
         path, digest = table.object_name(number), hashlib.sha256()
@@ -300,14 +300,16 @@ def _hashed(pieces: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]
         yield piece
 
 
-def _shard(table: ChunkTable, chunks: range, encoded: Iterator[_Encoded], done: list[_Encoded]) -> Iterator[bytes]:
+def _shard(table: ChunkTable, chunks: range, encoded: Iterator[_Encoded], done: list[_Told]) -> Iterator[bytes]:
     """The shard's bytes: its chunks back to back, then where each lies; notes the same in the table."""
     offset = 0
-    for chunk, each in zip(chunks, islice(encoded, len(chunks)), strict=True):
-        table.offset[chunk], table.length[chunk], table.crc32c[chunk] = offset, len(each.stored), each.checksum
-        offset += len(each.stored)
-        yield each.stored
-        done.append(replace(each, stored=b""))
+    for chunk, (payload, told) in zip(chunks, islice(encoded, len(chunks)), strict=True):
+        length = len(payload) + CHECKSUM_BYTES
+        table.offset[chunk], table.length[chunk], table.crc32c[chunk] = offset, length, told.checksum
+        offset += length
+        yield payload
+        yield told.checksum.to_bytes(CHECKSUM_BYTES, "little")
+        done.append(told)
     yield table.shard_index(chunks)
 
 

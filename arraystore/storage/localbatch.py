@@ -17,7 +17,7 @@ from arraystore.storage.descent import way
 from arraystore.storage.failures import storage_error
 from arraystore.storage.keys import key_parts
 from arraystore.storage.localroot import LocalRoot
-from arraystore.storage.localsteps import NEW, forget, insist, taken, together, write_all
+from arraystore.storage.localsteps import NEW, forget, gathered, insist, taken, together, write_all
 
 type Parts = tuple[str, ...]
 type SyncWay = Callable[[LocalRoot, Collection[Parts], Container[Parts]], None]
@@ -58,7 +58,7 @@ class LocalBatch:
         fd = self._create(key, above, name)
         size = 0
         try:
-            for piece in (data,) if isinstance(data, BufferLike) else data:
+            for piece in (data,) if isinstance(data, BufferLike) else gathered(data):
                 try:
                     size += write_all(fd, piece)
                 except OSError as error:

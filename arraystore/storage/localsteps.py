@@ -3,7 +3,7 @@
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -22,6 +22,8 @@ ATTEMPTS = 100
 PATIENCE = 0.02
 """The longest wait between two of these, in seconds: whoever is always a step behind lets the others finish first."""
 
+
+GATHERED_BYTES = 1 << 20
 
 _THREADS = 8
 """A file system commits syncs that wait together as one: 8 threads sync a segment's 26 files in 3 ms instead of 7."""
@@ -74,6 +76,21 @@ def write_all(fd: int, data: Buffer) -> int:
     while view:
         view = view[os.write(fd, view) :]
     return size
+
+
+def gathered(pieces: Iterable[Buffer]) -> Iterator[Buffer]:
+    """The bytes of many pieces in fewer, each to be used up before the next: a file system takes half as long over them."""
+    held = bytearray()
+    for piece in pieces:
+        if not held and memoryview(piece).nbytes >= GATHERED_BYTES:
+            yield piece
+            continue
+        held += piece
+        if len(held) >= GATHERED_BYTES:
+            yield held
+            held = bytearray()
+    if held:
+        yield held
 
 
 def drop(fd: int, temporary: str | None, directory: Directory) -> None:

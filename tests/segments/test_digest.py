@@ -1,6 +1,7 @@
 """The logical digest tells what was decoded, and can be told for a whole from its parts."""
 
 import zlib
+from itertools import pairwise
 
 import google_crc32c
 import numpy as np
@@ -53,3 +54,10 @@ def test_it_reads_back_from_its_text(data):
 def test_other_text_is_no_digest(text):
     with pytest.raises(Corrupt, match="logical digest"):
         parse_digest(text)
+
+
+@given(st.lists(st.tuples(st.sampled_from((0, 1, 8, 1000)), st.integers(1, 150)), max_size=5), st.integers(0, 9))
+def test_any_number_of_any_lengths_combine(runs, seed):
+    data = np.random.default_rng(seed).integers(0, 256, sum(length * times for length, times in runs), np.uint8)
+    ends = np.cumsum([0, *(length for length, times in runs for _ in range(times))])
+    assert combine(digest(data[start:stop]) for start, stop in pairwise(ends)) == digest(data)

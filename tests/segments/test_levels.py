@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arraystore.digest import crc32c
 from arraystore.segments import levels
-from arraystore.segments.codec import decode_chunk, encode_chunk
+from arraystore.segments.codec import decode_chunk, encode_payload
 from arraystore.segments.levels import LAG_CHUNKS, MOST_TIMES_LARGER, RUN_CHUNKS, Encoders
 from layouts.codecs import CodecSpec, codec_for
 
@@ -49,7 +50,7 @@ def encoded(chunks: list[np.ndarray], spec: CodecSpec = THOROUGH) -> list[bytes]
 
 
 def level_of(chunk: np.ndarray, stored: bytes) -> set[int]:
-    return {level for level in (levels.QUICK_LEVEL, 8) if encode_chunk(told(level), chunk)[0] == stored}
+    return {level for level in (levels.QUICK_LEVEL, 8) if encode_payload(told(level), chunk)[0] == stored}
 
 
 @pytest.mark.parametrize(("kind", "level"), [("waits", 6), ("nests", 8)])
@@ -65,7 +66,7 @@ def test_short_arrays_and_other_codecs_are_encoded_as_their_metadata_say() -> No
     assert [level_of(*each) for each in zip(chunks, encoded(chunks), strict=True)] == [{8}] * LAG_CHUNKS
     bools = [chunk % 3 == 0 for chunk in column(["waits"] * 12)]
     spec = codec_for("dense", "bool")
-    assert encoded(bools, spec) == [encode_chunk(spec, chunk)[0] for chunk in bools]
+    assert encoded(bools, spec) == [encode_payload(spec, chunk)[0] for chunk in bools]
 
 
 @settings(max_examples=12)
@@ -76,13 +77,13 @@ def test_a_column_whose_character_lasts_is_hardly_larger_and_each_chunk_comes_ba
         patch.setattr(levels, "LAG_CHUNKS", 1)
         chunks = column([kind for kind in lasting for _ in range(9)], seed)
         stored = encoded(chunks)
-    thorough = [encode_chunk(THOROUGH, chunk)[0] for chunk in chunks]
+    thorough = [encode_payload(THOROUGH, chunk)[0] for chunk in chunks]
     # The trial of a kind's first chunk tells of those after it; before, they may have been told by another kind's.
     settled = [number for number in range(len(chunks)) if number % 9]
     assert sum(len(stored[n]) for n in settled) <= (MOST_TIMES_LARGER + 0.01) * sum(len(thorough[n]) for n in settled)
     for chunk, each in zip(chunks, stored, strict=True):
         out = np.empty_like(chunk)
-        decode_chunk("pcodec", each, int.from_bytes(each[-4:], "little"), out)
+        decode_chunk("pcodec", each + crc32c(each).to_bytes(4, "little"), crc32c(each), out)
         assert np.array_equal(out, chunk)
 
 

@@ -10,9 +10,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arraystore.errors import AlreadyExists, CommitUnknown, StorageError
 from arraystore.storage import Listing, LocalStorage
+from arraystore.storage.localsteps import GATHERED_BYTES, gathered
 
 SEGMENT = "d/2024/seg"
 COMMIT = "d/_log/1"
@@ -310,7 +313,7 @@ def each_fault(tmp_path, recorder, verb, number, call):
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT])
-@pytest.mark.parametrize(("verb", "calls"), [("write", 5), ("sync", 10)])
+@pytest.mark.parametrize(("verb", "calls"), [("write", 4), ("sync", 10)])
 def test_whatever_fails_in_a_batch_it_says_so_and_leaves_nothing(tmp_path, recorder, verb, calls, number):
     before = descriptors()
     failures = 0
@@ -448,3 +451,25 @@ def test_a_segment_that_somebody_removed_meanwhile_is_told(storage):
     with pytest.raises(StorageError, match=SEGMENT):
         go()
     assert storage.list("") == Listing((), ("d",))
+
+
+@given(st.lists(st.sampled_from((0, 1, 7, GATHERED_BYTES - 1, GATHERED_BYTES, GATHERED_BYTES + 1)), max_size=12))
+def test_small_pieces_are_written_together_and_none_is_lost(lengths):
+    pieces = [bytes([number]) * length for number, length in enumerate(lengths)]
+    written = [bytes(piece) for piece in gathered(pieces)]
+    assert b"".join(written) == b"".join(pieces)
+    assert all(len(piece) >= GATHERED_BYTES for piece in written[:-1])
+
+
+def test_a_stream_that_fails_half_way_leaves_nothing(tmp_path, recorder):
+    piece = bytes(GATHERED_BYTES // 2)
+
+    def write(storage):
+        with storage.batch() as batch:
+            batch.put(f"{SEGMENT}/price/0", iter([piece] * 7))
+
+    failures = 0
+    for storage, _error in each_fault(tmp_path, recorder, "write", errno.ENOSPC, write):
+        failures += 1
+        assert [*Path(storage.url).iterdir()] == []
+    assert failures == 4
