@@ -200,7 +200,8 @@ def _rights(store: Store, surfaces: Surfaces) -> Iterator[Check]:
         yield Check(name="rights", state=OK, found=f"user {user} may do on the disk what {store.role} may do")
         return
     remedy = "act as the user who made them, or `arraystore policy posix --apply` as root sets the rights of each role"
-    told = f"user {user} may not read or write {len(refused)} directories that role {store.role} may, such as {refused[0]}"
+    many = "1 directory" if len(refused) == 1 else f"{len(refused)} directories"
+    told = f"user {user} may not read or write {many} that role {store.role} may, such as {refused[0]}"
     yield Check(name="rights", state=PROBLEM, found=told, remedy=remedy)
 
 

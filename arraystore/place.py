@@ -10,6 +10,11 @@ from arraystore.storage.base import Storage
 from layouts.classes import Action, Role, StorageClass, may, who_may
 from layouts.naming import format_key
 
+_NOBODY = {
+    Action.REPLACE: "nobody, because what was written there stays as it is: append what corrects it, or write under another key",
+    Action.DELETE: "nobody, because datasets of this class stay: withdraw windows where the class allows it, or purge them as operations",
+}
+
 _may = lru_cache(4096)(may)  # asked before every call of a writer, and always answered alike
 
 
@@ -17,7 +22,7 @@ def require(role: Role, action: Action, storage_class: StorageClass, key: tuple[
     """Raise AccessDenied, naming role, class and who may, unless the matrix allows it."""
     if not _may(role, storage_class, action, key):
         what = storage_class.value if key is None else f"{storage_class.value}/{format_key(key)}"
-        allowed = ", ".join(who_may(storage_class, action, key)) or "nobody"
+        allowed = ", ".join(who_may(storage_class, action, key)) or _NOBODY.get(action, "nobody")
         msg = f"role {role.value} may not {action.value} {what}; allowed: {allowed}"
         tell(WARNING, "access refused", role=role.value, action=action.value, what=what)
         raise AccessDenied(msg)

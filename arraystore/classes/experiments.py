@@ -46,7 +46,7 @@ class ExperimentsSurface(Surface):
         """All runs of one experiment; NotFound where there are none."""
         self._place((name, "run"), Action.READ)
         if not any(map(is_escaped, self._storage.list(escape(name)).prefixes)):
-            raise NotFound(f"experiments/{escape(name)}: there is no such experiment in {self.url}")
+            raise NotFound(f"experiments/{escape(name)}: there is no such experiment in {self.url}; `arraystore runs` lists them")
         return Experiment(self, name)
 
     def run(

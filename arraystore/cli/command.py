@@ -35,6 +35,7 @@ __all__ = [
     "end_option",
     "failing",
     "key_argument",
+    "listed",
     "no_match",
     "opener_for",
     "patterns_argument",
@@ -62,6 +63,12 @@ class SettingOption(click.Option):
         return (given, ParameterSource.COMMANDLINE) if given and source is not ParameterSource.COMMANDLINE else (value, source)
 
 
+def listed(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    """The names of an option NAME,…, as its callback; None where it isn't given."""
+    del ctx, param
+    return None if value is None else [name.strip() for name in value.split(",")]
+
+
 root_option = click.option(
     "--root",
     cls=SettingOption,
@@ -87,7 +94,7 @@ some_patterns_argument = click.argument("patterns", metavar="PATTERN...", nargs=
 start_option = click.option("--start", metavar="TIME", help="Only from this time on.")
 end_option = click.option("--end", metavar="TIME", help="Only before this time.")
 window_option = click.option("--window", help="Look into this window only; of an experiment run, into this series.")
-columns_option = click.option("--columns", metavar="NAME,…", help="Only these columns, in this order.")
+columns_option = click.option("--columns", metavar="NAME,…", callback=listed, help="Only these columns, in this order.")
 version_option = click.option("--version", metavar="NUMBER|TIME", help="Look at this version, or at what was the newest at that time.")
 
 

@@ -7,6 +7,7 @@ import click
 
 from arraystore.cli.command import (
     at_version,
+    columns_option,
     command,
     end_option,
     no_match,
@@ -39,7 +40,7 @@ __all__ = ["export_hdf5", "import_hdf5"]
 @click.option("-o", "--output", "path", metavar="FILE", required=True, help="The file to make.")
 @start_option
 @end_option
-@click.option("--columns", metavar="NAME,…", help="Only these columns.")
+@columns_option
 @click.option(
     "--flavor",
     type=click.Choice(["portable", "fast", "pandas"]),
@@ -57,7 +58,7 @@ def export_hdf5(
     path: str,
     start: str | None,
     end: str | None,
-    columns: str | None,
+    columns: list[str] | None,
     flavor: str,
     overwrite: bool,
     version: str | None,
@@ -76,10 +77,9 @@ def export_hdf5(
     if not found:
         raise no_match(store, patterns)
     views = [at_version(each, version) for each in found]
-    wanted = None if columns is None else columns.split(",")
     chosen = views[0] if len(views) == 1 else views
     with progress(_exported) as tell:
-        done = arraystore.export_hdf5(path, chosen, start, end, wanted, flavor=flavor, overwrite=overwrite, progress=tell)
+        done = arraystore.export_hdf5(path, chosen, start, end, columns, flavor=flavor, overwrite=overwrite, progress=tell)
     if as_json:
         print_json(done.to_json())
         return

@@ -66,7 +66,7 @@ def stats(
     key: str,
     start: str | None,
     end: str | None,
-    columns: str | None,
+    columns: list[str] | None,
     window: str | None,
     quantiles: str,
     version: str | None,

@@ -122,8 +122,17 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
 def table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
     """Print a table: drawn on a terminal that is wide enough, else as whole and aligned text."""
     listed = [[printable(cell) for cell in row] for row in rows]
-    if not (sys.stdout.isatty() and _drawn(columns, listed)):
+    if not (sys.stdout.isatty() and _speakable(listed) and _drawn(columns, listed)):
         _plain(columns, listed)
+
+
+def _speakable(rows: list[list[str]]) -> bool:
+    """Whether the terminal's encoding has all letters, without which no table can be drawn (plain text replaces them)."""
+    try:
+        "".join(cell for row in rows for cell in row).encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _drawn(columns: Sequence[Column], rows: list[list[str]]) -> bool:

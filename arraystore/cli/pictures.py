@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.command import command, dataset_at, version_option, with_store
+from arraystore.cli.command import command, dataset_at, listed, version_option, with_store
 from arraystore.cli.output import print_json, size
 from arraystore.errors import InvalidInput, Problem
 
@@ -42,19 +42,19 @@ _TAKES = {
 )
 @click.option("--start", metavar="TIME", help="Only from this time on.")
 @click.option("--end", metavar="TIME", help="Only before this time.")
-@click.option("--columns", metavar="NAME,…", help="series: these columns; prices by default.")
+@click.option("--columns", metavar="NAME,…", callback=listed, help="series: these columns; prices by default.")
 @click.option("--clock", metavar="NAME", help="Times of this clock; the axis clock by default.")
 @click.option("--window", metavar="NAME", help="series: of an experiment run, this series.")
-@click.option("--instruments", metavar="NAME,…", help="In datasets of many instruments: these (one, for a book or latencies).")
+@click.option("--instruments", metavar="NAME,…", callback=listed, help="Of many instruments, these (one, for a book or latencies).")
 @click.option("--depth", type=float, metavar="PRICE", help="book: look so far beyond the best bids and asks.")
 @click.option("--exchange", metavar="NAME", help="latency: the column that tells when it happened.")
 @click.option("--most", type=click.IntRange(1, 1000), help="coverage: so many datasets at most, those with the most rows; 60 by default.")
 @click.option("--title", help="A title of your own.")
 @click.option("--dpi", type=click.IntRange(20, 1000), default=120, show_default=True, help="Pixels an inch.")
-@click.option("--force", is_flag=True, help="Replace a file of that name, once the new one is whole.")
+@click.option("--overwrite", "--force", is_flag=True, help="Replace a file of that name, once the new one is whole.")
 @version_option
 @with_store
-def plot(store: "Store", *, kind: str, names: tuple[str, ...], path: str, dpi: int, force: bool, as_json: bool, **options: Any) -> None:
+def plot(store: "Store", *, kind: str, names: tuple[str, ...], path: str, dpi: int, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Draw a picture of a dataset, or of what datasets cover.
 
     series: columns over time, spikes and all, however many rows. book: depth over time, from book_snapshots or book_updates. latency:
@@ -67,7 +67,7 @@ def plot(store: "Store", *, kind: str, names: tuple[str, ...], path: str, dpi: i
     _refuse_others(kind, options)
     checked_suffix(path)
     figure = _coverage(store, names, options) if kind == "coverage" else _of_dataset(store, kind, names, options)
-    written = save_picture(figure, path, dpi=dpi, overwrite=force)
+    written = save_picture(figure, path, dpi=dpi, overwrite=overwrite)
     if as_json:
         print_json({"kind": kind, "of": list(names), "file": path, "bytes": written})
     else:
@@ -94,11 +94,10 @@ def _of_dataset(store: "Store", kind: str, names: tuple[str, ...], options: dict
     if len(names) != 1:
         raise InvalidInput(Problem("CLASS/KEY", f"plot {kind} takes one dataset, such as canonical/binance-usdm/trades/BTCUSDT"))
     plots = dataset_at(store, names[0], options["version"]).plot
-    instruments = None if options["instruments"] is None else options["instruments"].split(",")
+    instruments = options["instruments"]
     bounds = {name: options[name] for name in ("start", "end", "clock", "title")}
     if kind == "series":
-        columns = None if options["columns"] is None else options["columns"].split(",")
-        return plots.series(columns, window=options["window"], instruments=instruments, **bounds)
+        return plots.series(options["columns"], window=options["window"], instruments=instruments, **bounds)
     if instruments is not None and len(instruments) != 1:
         raise InvalidInput(Problem("--instruments", f"name one for {kind}"))
     instrument = None if instruments is None else instruments[0]

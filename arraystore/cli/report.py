@@ -28,10 +28,10 @@ __all__ = ["report"]
     type=click.Choice(["no", "quick", "deep"]),
     help="Whether to look if all is what was written, and how; quick by default, but for stores of more than 500 datasets.",
 )
-@click.option("--force", is_flag=True, help="Replace a file of that name, once the new one is whole.")
+@click.option("--overwrite", "--force", is_flag=True, help="Replace a file of that name, once the new one is whole.")
 @version_option
 @with_store
-def report(store: "Store", *, key: str | None, path: str, verify: str | None, force: bool, version: str | None, as_json: bool) -> None:
+def report(store: "Store", *, key: str | None, path: str, verify: str | None, overwrite: bool, version: str | None, as_json: bool) -> None:
     """Write one page about the store, or about a dataset of it.
 
     Tells what there is, coverage, sizes and ratios, versions, lineage and whether all is whole, in one HTML file that loads nothing else.
@@ -40,7 +40,7 @@ def report(store: "Store", *, key: str | None, path: str, verify: str | None, fo
     if key is None and version is not None:
         raise InvalidInput(Problem("--version", "is of a dataset: name one"))
     dataset = None if key is None else dataset_at(store, key, version)
-    written = store.report(path, dataset, verify=verify, overwrite=force)
+    written = store.report(path, dataset, verify=verify, overwrite=overwrite)
     if as_json:
         print_json({"of": store.url if key is None else key, "file": path, "bytes": written})
     else:

@@ -110,7 +110,7 @@ def _show_rows(
     read: "Callable[[DatasetView, int, list[str], str | None], Frame]",
     *,
     number: int,
-    columns: str | None,
+    columns: list[str] | None,
     window: str | None,
     version: str | None,
     as_json: bool,
@@ -145,14 +145,13 @@ def series_to_read(dataset: "DatasetView", window: str | None) -> str | None:
     return None
 
 
-def names_of(schema: "Schema", columns: str | None) -> list[str]:
+def names_of(schema: "Schema", columns: list[str] | None) -> list[str]:
     """The columns to show; every unknown one is a problem."""
     if columns is None:
         return list(schema.names)
-    names = [name.strip() for name in columns.split(",")]
-    if problems := [problem for name in names if name not in schema for problem in _unknown(schema, name)]:
+    if problems := [problem for name in columns if name not in schema for problem in _unknown(schema, name)]:
         raise InvalidInput(problems)
-    return names
+    return columns
 
 
 def _unknown(schema: "Schema", name: str) -> tuple[Problem, ...]:

@@ -1,5 +1,7 @@
 """`init` and `demo`: a store to begin with."""
 
+import io
+import sys
 from pathlib import Path
 
 import click
@@ -93,7 +95,10 @@ def demo(*, root: str, captures: tuple[Path, ...], as_json: bool) -> None:
 
     from arraystore.demo import run_demo
 
-    console = Console(stderr=as_json)
+    stream = sys.stderr if as_json else sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")  # rather than to stop at a letter that the terminal hasn't got
+    console = Console(file=stream)
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     result = run_demo(root, captures, console=console)

@@ -149,7 +149,7 @@ def _opened(path: str | PurePath) -> Iterator[Any]:
     import h5py
 
     if not Path(path).is_file():
-        raise NotFound(f"there is no file {str(path)!r}")
+        raise NotFound(f"there is no file {str(path)!r}: give the path of an HDF5 file")
     try:
         file = h5py.File(path, "r")
     except OSError as error:

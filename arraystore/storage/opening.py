@@ -36,6 +36,8 @@ def open_storage(url: str | os.PathLike[str], *, create: bool = False) -> Storag
 def _open_directory(path: str, *, create: bool) -> LocalStorage:
     if not path or "\0" in path:
         raise InvalidInput(f"{path!r} can't be a directory; give the store's path", where="url")
+    if Path(path).is_file():
+        raise InvalidInput(f"{path} is a file, and a store is a directory; give another path", where="url")
     if not create and not Path(path).is_dir():
         raise NotFound(f"{path}: there is no such directory; make the store first, or check the path")
     return LocalStorage(path, create=create)

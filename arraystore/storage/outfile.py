@@ -22,7 +22,7 @@ def appearing(path: str | os.PathLike[str], *, overwrite: bool) -> Iterator[Path
     if place.is_dir():
         raise InvalidInput(f"{str(place)!r} is a directory: name the file to be made in it", "path")
     if not overwrite and os.path.lexists(place):
-        raise AlreadyExists(f"{str(place)!r} exists: pass overwrite=True, or choose another name")
+        raise AlreadyExists(f"{str(place)!r} exists: pass overwrite=True (--overwrite), or choose another name")
     partial = place.with_name(f".{place.name[:100]}.{secrets.token_hex(8)}.partial")
     try:
         yield partial
@@ -46,7 +46,7 @@ def _name(partial: Path, place: Path, *, overwrite: bool) -> None:
     try:
         os.link(partial, place)
     except FileExistsError as error:
-        raise AlreadyExists(f"{str(place)!r} has appeared meanwhile: pass overwrite=True, or choose another name") from error
+        raise AlreadyExists(f"{str(place)!r} has appeared meanwhile: pass overwrite=True (--overwrite), or choose another name") from error
     except PermissionError:  # a medium without hard links
         partial.replace(place)
 

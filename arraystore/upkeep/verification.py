@@ -16,7 +16,7 @@ from arraystore.classes.surface import Surface
 from arraystore.classes.tags import Tags
 from arraystore.datasets.scan import newest_by_listing
 from arraystore.datasets.verify import check_dataset
-from arraystore.errors import ArrayStoreError, InvalidInput, NotFound, VersionExpired
+from arraystore.errors import ArrayStoreError, InvalidInput, NotFound, StorageError, VersionExpired
 from arraystore.findings import Finding, finding
 from arraystore.metered import Meter, Metered
 from arraystore.storage import open_storage
@@ -133,7 +133,11 @@ class Verifier:
         except (NotFound, ArrayStoreError) as error:
             if isinstance(error, PermissionError):
                 raise
-            self._found(Finding("zarr.json", str(error), remedy="restore the class root's zarr.json from a replica, or run init again"))
+            if isinstance(error, StorageError):  # nobody knows what can't be read; that isn't damage
+                remedy = "see to the medium or to this user's rights, then verify again: nothing of this class was looked at"
+                self._found(Finding("the list of datasets", str(error), remedy=remedy))
+            else:
+                self._found(Finding("zarr.json", str(error), remedy="restore the class root's zarr.json from a replica, or run init again"))
             return
         finished = {covered.dataset for covered in self._so_far.covered if covered.done}
         for log in logs:

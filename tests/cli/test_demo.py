@@ -22,7 +22,7 @@ class Played:
 
     def __call__(self, root: str, captures: tuple[Path, ...], *, console: Console) -> "Played":
         self.calls.append((root, captures))
-        console.print("a long line " * 12, end="end\n")
+        console.print("× long line " * 12, end="end\n")
         return self
 
     def to_json(self) -> dict[str, Any]:
@@ -34,6 +34,11 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Played:
     demo = Played()
     monkeypatch.setattr(arraystore.demo, "run_demo", demo)
     return demo
+
+
+def test_letters_that_the_output_has_not_got_stop_nothing(played: Played) -> None:
+    result = CliRunner(charset="ascii").invoke(main, ["demo"])
+    assert (result.exit_code, result.stdout.count("? long line")) == (0, 12)
 
 
 def test_without_options_it_plays_in_a_directory_of_its_own(played: Played) -> None:
@@ -49,13 +54,13 @@ def test_root_and_captures_are_handed_on(played: Played) -> None:
 
 
 def test_what_it_tells_is_not_broken_up_in_a_pipe(played: Played) -> None:
-    assert CliRunner().invoke(main, ["demo"]).stdout == "a long line " * 12 + "end\n"
+    assert CliRunner().invoke(main, ["demo"]).stdout == "× long line " * 12 + "end\n"
 
 
 def test_json_is_all_that_stdout_gets(played: Played) -> None:
     result = CliRunner().invoke(main, ["demo", "--json"])
     assert json.loads(result.stdout) == {"findings": 0}
-    assert "a long line" in result.stderr
+    assert "× long line" in result.stderr
 
 
 def test_a_damaged_store_is_no_success(played: Played) -> None:

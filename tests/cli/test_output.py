@@ -1,5 +1,6 @@
 """What people and scripts get to see."""
 
+import io
 import json
 
 import pytest
@@ -29,6 +30,18 @@ def test_a_table_too_wide_for_the_terminal_is_not_broken_up(capsys: pytest.Captu
     monkeypatch.setenv("COLUMNS", "40")
     output.table([output.left("dataset"), output.left("first")], [("raw/" + "x" * 30, "2024-08-08T00:00:00Z")])
     assert capsys.readouterr().out.splitlines()[1] == "raw/" + "x" * 30 + "  2024-08-08T00:00:00Z"
+
+
+def test_a_table_on_a_terminal_that_has_not_all_letters_is_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    for encoding, is_drawn in (("ascii", False), ("utf-8", True), ("cp437", True)):
+        written = io.BytesIO()
+        terminal = io.TextIOWrapper(written, encoding=encoding)
+        monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+        monkeypatch.setattr("sys.stdout", terminal)
+        output.table([output.left("dataset"), output.right("rows")], [("└─ canonical", "1")])
+        terminal.flush()
+        assert b"canonical" in written.getvalue()
+        assert (b"rows\n" not in written.getvalue()) is is_drawn, encoding
 
 
 def test_an_empty_table_still_has_its_heading(capsys: pytest.CaptureFixture[str]) -> None:
