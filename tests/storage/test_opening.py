@@ -42,10 +42,9 @@ def test_a_file_url_is_a_path_with_escapes(tmp_path, name):
 
 def test_a_file_is_no_root(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotFound):
-        open_storage(tmp_path / "file")
-    with pytest.raises(StorageError, match="making the root"):
-        open_storage(tmp_path / "file", create=True)
+    for create in (False, True):
+        with pytest.raises(InvalidInput, match="is a file, and a store is a directory; give another path"):
+            open_storage(tmp_path / "file", create=create)
     with pytest.raises(StorageError, match="making the root"):
         open_storage(tmp_path / "file" / "below", create=True)
 
