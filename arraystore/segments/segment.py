@@ -30,7 +30,7 @@ from layouts.schema import ArraySpec, Schema
 
 FORMAT = 1
 
-TASKS_AT_ONCE = 4
+TASKS_AT_ONCE = 8
 """So many chunks of a long array are handed to a thread together, since a hand-over takes as long as a tenth of encoding one;"""
 LEAST_TASKS = 16
 """but no array in fewer pieces than these, so that threads end together."""
