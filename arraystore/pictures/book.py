@@ -8,7 +8,7 @@ import numpy as np
 
 from arraystore.errors import InvalidInput, NotFound
 from arraystore.pictures import canvas
-from arraystore.pictures.bookstate import ASK, BID, BookState, Levels
+from arraystore.pictures.bookstate import ASK, BID, CLEAR, BookState, Levels
 from arraystore.pictures.rows import Asked, duration, floats, times_of
 from layouts.schema import Schema
 
@@ -17,6 +17,8 @@ ROWS = 220
 MOST_LEVELS = 4000
 NEAR = 20
 """Where nobody says how deep to look: as deep as so many levels usually lie."""
+MOST_WINDOWS_BACK = 8
+"""How far to look for the last snapshot: who never clears a book has none."""
 
 _SNAPSHOT = ("bid_price", "bid_size", "ask_price", "ask_size")
 _UPDATE = ("action", "side", "price", "size")
@@ -89,9 +91,9 @@ def _levels(prices: np.ndarray, sizes: np.ndarray) -> Levels:
 
 
 def _updates(part: Asked, edges: np.ndarray, instrument: str | None) -> Iterator[tuple[Levels, Levels]]:
-    """The book at the end of each step, from all updates since its window began."""
+    """The book at the end of each step, from all updates since the last snapshot before the first."""
     book, step, latest = BookState(), 0, np.int64(-(1 << 63))
-    for frame in _from_window_start(part).batches(_UPDATE, instrument):
+    for frame in _from_last_snapshot(part, instrument).batches(_UPDATE, instrument):
         times = np.maximum(np.maximum.accumulate(times_of(frame, part.clock)), latest)  # in the order received
         action, side = np.asarray(frame["action"]), np.asarray(frame["side"])
         price, size = floats(frame, "price"), floats(frame, "size")
@@ -108,11 +110,28 @@ def _updates(part: Asked, edges: np.ndarray, instrument: str | None) -> Iterator
         yield book.best(BID, MOST_LEVELS), book.best(ASK, MOST_LEVELS)
 
 
-def _from_window_start(part: Asked) -> Asked:
-    """The same part with what comes before it in its window: levels are known from there on."""
+def _from_last_snapshot(part: Asked, instrument: str | None) -> Asked:
+    """The same part with what comes before it since both sides were last told whole, or in its window if they never were."""
     spans = part.view.state.spans(part.clock)
-    before = spans.first[(spans.first <= part.start) & (spans.last >= part.start) & (spans.rows > 0)]
-    return replace(part, start=int(before.min())) if len(before) else part
+    earlier = (spans.rows > 0) & (spans.first < part.start)
+    newest_first = np.argsort(-spans.first[earlier])[:MOST_WINDOWS_BACK]
+    told: set[int] = set()
+    for first, last in zip(spans.first[earlier][newest_first].tolist(), spans.last[earlier][newest_first].tolist(), strict=True):
+        told |= _told_whole(replace(part, start=first, stop=min(last + 1, part.start)), instrument)
+        if told == {BID, ASK}:
+            return replace(part, start=first)
+    around = spans.first[earlier & (spans.last >= part.start)]
+    return replace(part, start=int(around.min())) if len(around) else part
+
+
+def _told_whole(part: Asked, instrument: str | None) -> set[int]:
+    """The sides that were cleared whole, as at the beginning of a snapshot."""
+    found: set[int] = set()
+    for frame in part.batches(("action", "side", "price"), instrument):
+        whole = (np.asarray(frame["action"]) == CLEAR) & np.isnan(floats(frame, "price"))
+        for side in np.unique(np.asarray(frame["side"])[whole]).tolist():
+            found |= {BID, ASK} if side == 0 else {side}
+    return found
 
 
 def _price_edges(

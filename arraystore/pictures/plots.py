@@ -95,8 +95,8 @@ class DatasetPlots:
         """Depth over time of a book by price: sizes bid in blue, asked in orange, and the mid price.
 
         Takes datasets with levels in each row (as `book_snapshots`), of which only the snapshots that are drawn are read, and those of
-        updates (as `book_updates`), from which the book is rebuilt: from the beginning of the window in which `start` lies, so that levels
-        which nobody told of since then are missing.
+        updates (as `book_updates`), from which the book is rebuilt: from the last snapshot before `start` within eight windows, or
+        else from the beginning of the window in which `start` lies, so that levels which nobody told of since then are missing.
 
         Parameters
         ----------

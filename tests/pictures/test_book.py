@@ -69,6 +69,22 @@ def test_depth_is_added_up_step_by_step(store):
     assert all(name in words(figure) for name in ("bid size", "ask size", "mid price"))
 
 
+def test_a_book_begins_with_what_the_last_snapshot_left_in_an_earlier_window(store):
+    book = store.canonical.create(("venue", "book_updates", "PRIMED"), arraystore.schema_by_name("book_updates"))
+    day = 86_400
+    book.append(updates_of([(0, "set", "buy", 42.0, 1.0)]))  # from before the snapshot: not known to be there any more
+    told = [(1, "clear", side, None, None) for side in ("buy", "sell")] + [(1, "set", "buy", 99.0, 5.0), (1, "set", "sell", 101.0, 7.0)]
+    book.append(updates_of([(day + second, *rest) for second, *rest in told]))
+    book.append(updates_of([(2 * day, "set", "buy", 98.0, 1.0)]))
+    book.append(updates_of([(3 * day, "set", "sell", 103.0, 1.0), (3 * day + 5, "set", "buy", 100.0, 2.0)]))
+    found = depth_of(asked(book, START + 3 * day * SECOND, START + (3 * day + 10) * SECOND), steps=10, depth=80)
+    assert found.best_bid[[0, -1]].tolist() == [99.0, 100.0]
+    assert found.best_ask[[0, -1]].tolist() == [101.0, 101.0]
+    assert found.bids.sum(axis=1)[[0, -1]].tolist() == [6.0, 8.0], "with 98 of the day between, and without 42 of the day before"
+    first = depth_of(asked(book, START, START + SECOND), steps=1)
+    assert (first.best_bid[0], np.isnan(first.best_ask[0])) == (42.0, True)
+
+
 def test_snapshots_are_drawn_as_they_are(store):
     book = store.canonical.create(("venue", "book_snapshots", "X"), arraystore.schema_by_name("book_snapshots", levels=2))
     bid, ask = np.array([[99.0, 98.0], [100.0, np.nan]]), np.array([[101.0, 102.0], [101.0, 103.0]])
