@@ -58,6 +58,11 @@ class Metered:
         """See `Storage.ignores_case`."""
         return self._storage.ignores_case
 
+    @property
+    def is_far(self) -> bool:
+        """See `Storage.is_far`."""
+        return self._storage.is_far
+
     def probe(self) -> None:
         """See `Storage.probe`."""
         self._storage.probe()

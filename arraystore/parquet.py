@@ -18,8 +18,7 @@ from arraystore.digest import LogicalDigest
 from arraystore.errors import Corrupt, InvalidInput
 from arraystore.frames.arrow import arrow_schema, pyarrow, table_from
 from arraystore.frames.intake import rows_from
-from arraystore.frames.rows import Rows
-from arraystore.segments.logical import digest_of_rows
+from arraystore.segments.logical import add_digests
 from arraystore.storage.outfile import appearing
 from arraystore.versions.commit import Pin
 from layouts.naming import escape
@@ -187,17 +186,12 @@ def _write(partial: Path, source: _Source, name: str, progress: Callable[[Parque
         write_page_checksum=True,
     ) as writer:
         for frame in source.view.scan(memory=SCAN_BYTES, prefetch=1, **source.selected):
-            _add(digests, frame.rows, source.schema)
+            add_digests(digests, frame.rows, source.schema)
             writer.write_table(table_from(frame.rows).cast(writer.schema), row_group_size=source.options["row_group_size"])
             rows += frame.row_count
             if progress is not None:
                 progress(ParquetProgress(path=name, rows=rows, most_rows=source.most_rows))
     return rows, digests
-
-
-def _add(digests: Digests, rows: Rows, schema: Schema) -> None:
-    for spec in schema.arrays():
-        digests[spec.name] = digests.get(spec.name, LogicalDigest()) + digest_of_rows(rows, schema, spec)
 
 
 def _digests_of_file(path: Path, schema: Schema) -> Digests:
@@ -207,7 +201,7 @@ def _digests_of_file(path: Path, schema: Schema) -> Digests:
     digests: Digests = {}
     with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:  # buffered ahead, it would be kept whole
         for batch in file.iter_batches(READ_ROWS):
-            _add(digests, rows_from(pyarrow().Table.from_batches([batch]), schema), schema)
+            add_digests(digests, rows_from(pyarrow().Table.from_batches([batch]), schema), schema)
     return digests
 
 

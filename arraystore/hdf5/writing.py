@@ -10,7 +10,7 @@ from arraystore.frames.rows import Rows
 from arraystore.hdf5.contents import NO_VARIABLE, Stored, group_attributes, label_name, lengths, stored_arrays
 from arraystore.hdf5.filters import Filters
 from arraystore.pool import map_in_order
-from arraystore.segments.logical import digest_of_rows
+from arraystore.segments.logical import add_digests
 from layouts.schema import Column, Kind, Schema
 
 type Block = tuple["_Filling", int, np.ndarray]
@@ -49,9 +49,9 @@ class GroupWriter:
 
     def _blocks(self, batches: Iterable[Rows], tell: Callable[[int], None]) -> Iterator[Block]:
         for rows in batches:
-            for name, filling in self._filling.items():
+            add_digests(self.digests, rows, self._schema)
+            for filling in self._filling.values():
                 spec = filling.stored.spec
-                self.digests[name] += digest_of_rows(rows, self._schema, spec)
                 elements = filling.stored.of(rows)
                 if spec.role == "values" and spec.column in self._labels:
                     elements = self._renumbered(spec.column, elements, rows.labels.get(spec.column, ()))

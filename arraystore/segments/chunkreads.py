@@ -100,7 +100,12 @@ def _reading(storage: Storage, prefix: str, fetch: Fetch) -> Iterator[Iterable[t
         with closing(storage.iter_ranges(name, ranges)) as pieces:
             yield zip(takes, ranges, checksums, pieces, strict=True)
     except NotFound as error:
-        raise Corrupt(f"{name}: the object is missing, though a commit names its segment") from error
+        raise missing(name) from error
+
+
+def missing(name: str) -> Corrupt:
+    """The error for an object of a segment that isn't there."""
+    return Corrupt(f"{name}: the object is missing, though a commit names its segment")
 
 
 def cut_short(stored: bytes, bounds: tuple[int, int]) -> Corrupt:

@@ -59,6 +59,12 @@ def digest_of_rows(rows: Rows, schema: Schema, spec: ArraySpec) -> LogicalDigest
     return digest_elements(rows.arrays[spec.name], hashes)
 
 
+def add_digests(digests: dict[str, LogicalDigest], rows: Rows, schema: Schema) -> None:
+    """Add the logical digests of more rows to those of the rows before them, array by array."""
+    for spec in schema.arrays():
+        digests[spec.name] = digests.get(spec.name, LogicalDigest()) + digest_of_rows(rows, schema, spec)
+
+
 def digest_of_absent(spec: ArraySpec, schema: Schema, rows: int, *, column_is_there: bool) -> LogicalDigest:
     """The digest of an array that a segment hasn't got: all valid if its column is there, else all null."""
     if spec.role == "valid":

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from arraystore.errors import Corrupt, NotFound
-from arraystore.segments.chunkreads import Finish, cut_short
+from arraystore.segments.chunkreads import Finish, cut_short, missing
 from arraystore.segments.codec import STOPS_EARLY, decode_chunk
 from arraystore.segments.index import ChunkTable
 from arraystore.storage.base import Storage
@@ -49,7 +49,7 @@ def read_run(
         try:
             pieces = storage.get_ranges(name, ranges)
         except NotFound as error:
-            raise Corrupt(f"{name}: the object is missing, though a commit names its segment") from error
+            raise missing(name) from error
         for (chunk, low, high, target), (begin, end), stored in zip(wanted, ranges, pieces, strict=True):
             try:
                 if len(stored) != end - begin:

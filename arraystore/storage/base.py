@@ -49,6 +49,11 @@ class Storage(Protocol):
         """Whether keys that differ in case only are one key here."""
         ...
 
+    @property
+    def is_far(self) -> bool:
+        """Whether each call is a round trip over a network, so that what may be a moment old isn't looked at again."""
+        ...
+
     def probe(self) -> None:
         """Refuse, with `StorageError`, a medium that can't keep what this protocol promises; asked once, when a store is made."""
         ...

@@ -49,6 +49,8 @@ class LocalStorage(LocalReads):
         if create:
             _make_root(Path(self.url))
 
+    is_far = False
+
     @cached_property
     def ignores_case(self) -> bool:
         """Whether names that differ in case only are one name here."""

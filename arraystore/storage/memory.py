@@ -51,6 +51,7 @@ class MemoryStorage:
     """
 
     ignores_case = False
+    is_far = False
 
     def __init__(self, name: str = "", prefix: str = "", *, create: bool = True) -> None:
         prefix_parts(prefix)

@@ -40,6 +40,11 @@ class RehearsalStorage:
         """As the storage below, told without writing."""
         return self._inner is not None and self._inner.exists("zarr.json") and self._inner.exists("ZARR.JSON")
 
+    @property
+    def is_far(self) -> bool:
+        """As the storage below."""
+        return self._inner is not None and self._inner.is_far
+
     def probe(self) -> None:
         """Nothing can be tried without writing."""
 

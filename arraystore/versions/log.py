@@ -222,7 +222,7 @@ class Log(History):
     def _slept_below_floor(self, version: int) -> bool:
         """Whether a floor or pack came above what a writer plans on, which has its name free again; seldom looked at where it costs."""
         now = time.monotonic()
-        if getattr(self.storage, "is_far", False) and now - self._looked < FRESH_SECONDS:
+        if self.storage.is_far and now - self._looked < FRESH_SECONDS:
             return False
         if self.bound() > version:
             self._known = None

@@ -173,6 +173,7 @@ class PowerStorage:
     """A `Storage` on such a disk."""
 
     ignores_case = False
+    is_far = False
 
     def __init__(self, disk: Disk, root: str) -> None:
         self._disk = disk

@@ -158,7 +158,7 @@ def test_a_handle_looks_before_it_creates_in_a_hole(storage: Sleepy, monkeypatch
     log, name = born(storage), segment()
     go_on(storage, keep=1)
     if is_far:
-        monkeypatch.setattr(Sleepy, "is_far", True, raising=False)
+        monkeypatch.setattr(Sleepy, "is_far", True)
         monkeypatch.setattr("arraystore.versions.log.FRESH_SECONDS", 0.0)
     assert publish(log, name).version == 6
     assert segments(storage) == [name.segment]

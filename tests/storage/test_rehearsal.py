@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from arraystore.errors import AlreadyExists, NotFound, StorageError
+from arraystore.metered import Meter, Metered
 from arraystore.storage import LocalStorage, open_storage
 from arraystore.storage.rehearsal import Rehearsal, RehearsalStorage
 
@@ -28,6 +29,13 @@ def below(tmp_path: Path) -> LocalStorage:
 @pytest.fixture
 def over(below: LocalStorage) -> RehearsalStorage:
     return RehearsalStorage(below, below.url)
+
+
+@pytest.mark.parametrize("is_far", [False, True])
+def test_what_wraps_a_storage_is_as_far_as_that(below: LocalStorage, monkeypatch: pytest.MonkeyPatch, *, is_far: bool) -> None:
+    monkeypatch.setattr(LocalStorage, "is_far", is_far)
+    assert [RehearsalStorage(below, below.url).is_far, Metered(below, Meter()).is_far] == [is_far, is_far]
+    assert not RehearsalStorage(None, below.url).is_far
 
 
 def test_every_verb_leaves_the_storage_below_as_it_was(below: LocalStorage, over: RehearsalStorage) -> None:
