@@ -20,7 +20,8 @@ class Frame(Mapping[str, Any]):
     """Columns by name, and the `pin` of what was read: NumPy arrays (times as datetime64[ns]), `Ragged`, `Labels`, `Decimals`.
 
     `len()` counts columns, `row_count` rows. Under a null a float is NaN, a time NaT, any other number 0; `valid(name)` tells nulls from
-    values, which a plain `dict` of a frame has lost: to change values and write them back, go by `to_pandas`, `to_arrow` or `to_polars`.
+    values, which a plain `dict` of a frame has lost: to change values and write them back, begin with `to_mapping`, `to_pandas`,
+    `to_arrow` or `to_polars`.
     Nothing in it is ever changed; conversions share its memory where types allow, so don't write through them.
     """
 
@@ -83,6 +84,19 @@ class Frame(Mapping[str, Any]):
             nearest = get_close_matches(str(name), self.rows.schema.names, 1)
             advice = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(self)}"
             raise NotFound(f"column {name!r} isn't among those that were read; {advice}")
+
+    def to_mapping(self) -> dict[str, Any]:
+        """A `dict` of the columns that goes back in as it is: with `<name>_valid`, bool per row, beside each column that has nulls.
+
+        Put other values in it to write a corrected window; whose nulls change needs another `<name>_valid` too. Shares this frame's memory:
+        don't write into its arrays.
+        """
+        columns: dict[str, Any] = {}
+        for name in self:
+            columns[name] = self[name]
+            if (valid := self.valid(name)) is not None:
+                columns[f"{name}_valid"] = valid
+        return columns
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame` indexed by the axis clock, in UTC.

@@ -18,12 +18,6 @@ from layouts.schema import Column, Kind, Schema
 any_rows = schemas().flatmap(rows_of)
 
 
-def as_mapping(frame):
-    """What a user would pick from a frame: its columns, and which rows of them are valid."""
-    valid = {f"{name}_valid": frame.valid(name) for name in frame if frame.valid(name) is not None}
-    return {name: frame[name] for name in frame} | valid
-
-
 def as_masked(frame):
     """Columns as NumPy's masked arrays, where NumPy has a type for them."""
     return {
@@ -60,7 +54,7 @@ def undecoded(frame):
 BORDERS = {
     "frame": lambda frame: frame,
     "rows": lambda frame: frame.rows,
-    "mapping": as_mapping,
+    "mapping": Frame.to_mapping,
     "masked": as_masked,
     "objects": as_objects,
     "xarray": Frame.to_xarray,

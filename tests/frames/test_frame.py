@@ -8,6 +8,7 @@ import pytest
 from arraystore.errors import InvalidInput, NotFound
 from arraystore.frames.columns import Decimals, Labels, Ragged
 from arraystore.frames.frame import Frame
+from arraystore.frames.intake import rows_from
 from arraystore.frames.rows import empty
 from arraystore.testing.strategies import differences
 from arraystore.versions.commit import Pin
@@ -119,3 +120,12 @@ def test_a_projection_without_its_axis_still_converts(rows):
     assert part.to_arrow().column_names == ["price", "note"]
     assert set(part.to_xarray().variables) == {"price", "price_valid", "note", "note_count", "note_valid"}
     assert "2 columns" in repr(part)
+
+
+def test_a_mapping_of_a_frame_goes_back_in_with_its_nulls(frame, rows):
+    columns = frame.to_mapping()
+    assert [name for name in columns if name.endswith("_valid")] == [f"{name}_valid" for name in frame if frame.valid(name) is not None]
+    assert differences(rows_from(columns, rows.schema), rows) == []
+    changed = Frame(rows_from(columns | {"price": np.array([3.0, 0.0, 5.0])}, rows.schema))
+    assert changed["price"][[0, 2]].tolist() == [3.0, 5.0]
+    assert changed.valid("price").tolist() == [True, False, True]
