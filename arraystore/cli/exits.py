@@ -8,7 +8,7 @@ from typing import IO, Any, override
 import click
 
 from arraystore.cli.output import printable
-from arraystore.errors import AccessDenied, FixTheCall, InvalidInput, NotFound, Retry, StopAndVerify, StorageError
+from arraystore.errors import AccessDenied, Corrupt, FixTheCall, InvalidInput, NotFound, Retry, StopAndVerify, StorageError
 
 __all__ = ["EXIT_CODES", "FINDINGS", "INTERRUPTED", "ExitCode", "Failure", "exit_code", "failure", "usage_failure"]
 
@@ -41,6 +41,9 @@ EXIT_CODES = (
     ExitCode(code=INTERRUPTED, meaning="interrupted"),
     ExitCode(code=READER_LEFT, meaning="whoever read the output has left", errors=(BrokenPipeError,)),
 )
+
+REMEDIES = ("restore", "repair", "try again")
+"""Words of errors of damage that say what to do already."""
 
 _BY_ERROR = {error: rule.code for rule in EXIT_CODES for error in rule.errors}
 
@@ -81,6 +84,8 @@ def failure(error: Exception) -> Failure:
     if code == READER_LEFT:
         return ReaderLeft()
     message = str(error) or type(error).__name__
+    if isinstance(error, Corrupt) and not any(remedy in message for remedy in REMEDIES):
+        message = f"{message}; `arraystore verify` tells all that is damaged, `arraystore repair --from URL` puts it back from a copy"
     if code == UNEXPECTED:
         message = f"unexpected {type(error).__name__}: {message}; run again with --debug for the traceback, and report it"
     return Failure(message, code)

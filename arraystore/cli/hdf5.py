@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from arraystore.cli.addresses import datasets_matching
 from arraystore.cli.command import (
     at_version,
     columns_option,
@@ -17,7 +18,6 @@ from arraystore.cli.command import (
     version_option,
     with_store,
 )
-from arraystore.cli.listing import datasets_matching
 from arraystore.cli.output import count, counted, left, print_json, right, size, table
 from arraystore.cli.progress import Step, progress
 from arraystore.errors import InvalidInput, Problem

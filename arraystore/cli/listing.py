@@ -4,17 +4,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.addresses import datasets_matching
+from arraystore.cli.addresses import addresses_matching, split_address
 from arraystore.cli.command import address_of, command, patterns_argument, with_store
+from arraystore.cli.exits import Failure, exit_code, failure
 from arraystore.cli.extent import extent
 from arraystore.cli.history import newest_versions
 from arraystore.cli.output import count, counted, left, print_json, right, size, table, to_the_second
+from arraystore.errors import ArrayStoreError, StopAndVerify, StorageError
 
 if TYPE_CHECKING:
     from arraystore.datasets.view import DatasetView
     from arraystore.store import Store
 
-__all__ = ["datasets_matching", "ls"]
+__all__ = ["ls"]
 
 _COLUMNS = (
     left("dataset"),
@@ -40,14 +42,27 @@ def ls(store: "Store", *, patterns: tuple[str, ...], venue: str | None, as_json:
     Tells windows, rows, bytes, first and last time on the axis clock, version and last commit.
 
     A PATTERN names a dataset or what it lies below, and may hold * and ?: canonical, canonical/*/trades, 'raw/binance*'.
+
+    Those that can't be read are told after the others, and by the exit code.
     """
-    listed = [_described(store, dataset) for dataset in datasets_matching(store, patterns, venue)]
+    listed: list[dict[str, Any]] = []
+    unread: list[tuple[str, ArrayStoreError]] = []
+    for address in addresses_matching(store, patterns, venue):
+        storage_class, key = split_address(address)
+        try:
+            listed.append(_described(store, store.surface(storage_class)[key]))
+        except (StopAndVerify, StorageError) as error:
+            unread.append((address, error))
     if as_json:
-        print_json({"store": store.url, "role": str(store.role), "datasets": listed})
-        return
-    table(_COLUMNS, map(_cells, listed))
-    rows, stored = (sum(entry[field] for entry in listed) for field in ("rows", "bytes"))
-    click.echo(f"\n{counted(len(listed), 'dataset')}, {counted(rows, 'row')}, {size(stored)} in {store.url}")
+        problems = [{"dataset": address, "problem": failure(error).message} for address, error in unread]
+        print_json({"store": store.url, "role": str(store.role), "datasets": listed, "problems": problems})
+    else:
+        table(_COLUMNS, map(_cells, listed))
+        rows, stored = (sum(entry[field] for entry in listed) for field in ("rows", "bytes"))
+        click.echo(f"\n{counted(len(listed), 'dataset')}, {counted(rows, 'row')}, {size(stored)} in {store.url}")
+    if unread:
+        told = "\n".join(f"{address} can't be read: {failure(error).message}" for address, error in unread)
+        raise Failure(told, exit_code(unread[0][1]))
 
 
 def _described(store: "Store", dataset: "DatasetView") -> dict[str, Any]:

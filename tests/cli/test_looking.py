@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 import arraystore
 from arraystore.cli import main
+from tests.cli.conftest import build
 
 TRADES = "canonical/binance-usdm/trades/BTC=2FUSDT"
 MESSAGES = "raw/binance-usdm/market/rec-1"
@@ -47,6 +48,26 @@ def test_ls_tells_how_much_there_is_and_from_when_to_when(run_json: RunJson) -> 
         "last": "2024-08-09T12:00:03Z",
         "version": 4,
     }
+
+
+def test_ls_lists_the_others_where_one_is_damaged(run: Run, tmp_path: Path) -> None:
+    build(root := tmp_path / "store")
+    record = max((root / TRADES / "_log").glob("0*"))
+    data = bytearray(record.read_bytes())
+    data[len(data) // 2] ^= 1
+    record.chmod(0o644)
+    record.write_bytes(data)
+    told = run("ls", ARRAYSTORE_ROOT=str(root))
+    assert told.exit_code == 5
+    assert BARS in told.stdout
+    assert TRADES not in told.stdout
+    assert told.stderr.startswith(f"error: {TRADES} can't be read: ")
+    assert "arraystore repair --from URL" in told.stderr
+    as_json = run("ls", "--json", ARRAYSTORE_ROOT=str(root))
+    assert as_json.exit_code == 5
+    document = json.loads(as_json.stdout)
+    assert listed(document) == [MESSAGES, BARS, RUN]
+    assert [each["dataset"] for each in document["problems"]] == [TRADES]
 
 
 def test_ls_tells_of_a_dataset_without_rows(run_json: RunJson) -> None:
