@@ -241,7 +241,7 @@ def test_windows_that_overlap_all_the_same_are_found(root, monkeypatch) -> None:
     dataset.evolve(monthly(NARROW), window_from="2024-08-01")
     dataset.append(ticks(0))
     with monkeypatch.context() as patched:
-        patched.setattr("arraystore.datasets.writer.cut_by_window", lambda _, times: split_by_window("day", times))
+        patched.setattr("arraystore.datasets.request.cut_by_window", lambda _, times: split_by_window("day", times))
         dataset.append(ticks(4))
     (finding,) = dataset.verify()
     assert "window 2024-08-08 lies in window 2024-08" in finding.problem
