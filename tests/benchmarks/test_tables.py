@@ -175,7 +175,7 @@ def test_a_replay_in_another_order_is_refused(setting, monkeypatch):
 
 def test_a_lazy_dataset_computes_to_what_was_written(setting):
     figures = labelled.run(setting=setting)
-    assert figures[0].goals or figures[1].goals or figures[2].goals
+    assert any(each.goals for each in figures)  # whichever was quickest
     opened = opening.run(setting=setting)
     assert {each.data.split(": ")[1] for each in opened} == {"open", "open, .sel of a minute"}
 
