@@ -96,9 +96,7 @@ def addresses_matching(store: "Store", patterns: Iterable[str], venue: str | Non
 
 def datasets_matching(store: "Store", patterns: Iterable[str], venue: str | None = None) -> "Iterator[DatasetView]":
     """The same, opened."""
-    for address in addresses_matching(store, patterns, venue):
-        storage_class, key = split_address(address)
-        yield store.surface(storage_class)[key]
+    return (dataset_at(store, address) for address in addresses_matching(store, patterns, venue))
 
 
 def _reaches(first: str, storage_class: str) -> bool:

@@ -9,6 +9,7 @@ import click
 
 from arraystore.cli.output import printable
 from arraystore.errors import AccessDenied, Corrupt, FixTheCall, InvalidInput, NotFound, Retry, StopAndVerify, StorageError
+from arraystore.findings import REPLICA
 
 __all__ = ["EXIT_CODES", "FINDINGS", "INTERRUPTED", "ExitCode", "Failure", "exit_code", "failure", "usage_failure"]
 
@@ -42,7 +43,7 @@ EXIT_CODES = (
     ExitCode(code=READER_LEFT, meaning="whoever read the output has left", errors=(BrokenPipeError,)),
 )
 
-REMEDIES = ("restore", "repair", "try again")
+REMEDIES = ("replica", "repair", "try again")
 """Words of errors of damage that say what to do already."""
 
 _BY_ERROR = {error: rule.code for rule in EXIT_CODES for error in rule.errors}
@@ -84,8 +85,8 @@ def failure(error: Exception) -> Failure:
     if code == READER_LEFT:
         return ReaderLeft()
     message = str(error) or type(error).__name__
-    if isinstance(error, Corrupt) and not any(remedy in message for remedy in REMEDIES):
-        message = f"{message}; `arraystore verify` tells all that is damaged, `arraystore repair --from URL` puts it back from a copy"
+    if isinstance(error, Corrupt) and not any(told in message for told in REMEDIES):
+        message = f"{message}: {REPLICA}"
     if code == UNEXPECTED:
         message = f"unexpected {type(error).__name__}: {message}; run again with --debug for the traceback, and report it"
     return Failure(message, code)

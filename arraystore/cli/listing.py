@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from arraystore.cli.addresses import addresses_matching, split_address
+from arraystore.cli.addresses import addresses_matching, dataset_at
 from arraystore.cli.command import address_of, command, patterns_argument, with_store
-from arraystore.cli.exits import Failure, exit_code, failure
+from arraystore.cli.exits import Failure, failure
 from arraystore.cli.extent import extent
 from arraystore.cli.history import newest_versions
 from arraystore.cli.output import count, counted, left, print_json, right, size, table, to_the_second
-from arraystore.errors import ArrayStoreError, StopAndVerify, StorageError
+from arraystore.errors import StopAndVerify, StorageError
 
 if TYPE_CHECKING:
     from arraystore.datasets.view import DatasetView
@@ -46,23 +46,21 @@ def ls(store: "Store", *, patterns: tuple[str, ...], venue: str | None, as_json:
     Those that can't be read are told after the others, and by the exit code.
     """
     listed: list[dict[str, Any]] = []
-    unread: list[tuple[str, ArrayStoreError]] = []
+    unread: list[tuple[str, Failure]] = []
     for address in addresses_matching(store, patterns, venue):
-        storage_class, key = split_address(address)
         try:
-            listed.append(_described(store, store.surface(storage_class)[key]))
+            listed.append(_described(store, dataset_at(store, address)))
         except (StopAndVerify, StorageError) as error:
-            unread.append((address, error))
+            unread.append((address, failure(error)))
     if as_json:
-        problems = [{"dataset": address, "problem": failure(error).message} for address, error in unread]
+        problems = [{"dataset": address, "problem": why.message} for address, why in unread]
         print_json({"store": store.url, "role": str(store.role), "datasets": listed, "problems": problems})
     else:
         table(_COLUMNS, map(_cells, listed))
         rows, stored = (sum(entry[field] for entry in listed) for field in ("rows", "bytes"))
         click.echo(f"\n{counted(len(listed), 'dataset')}, {counted(rows, 'row')}, {size(stored)} in {store.url}")
     if unread:
-        told = "\n".join(f"{address} can't be read: {failure(error).message}" for address, error in unread)
-        raise Failure(told, exit_code(unread[0][1]))
+        raise Failure("\n".join(f"{address} can't be read: {why.message}" for address, why in unread), unread[0][1].code)
 
 
 def _described(store: "Store", dataset: "DatasetView") -> dict[str, Any]:

@@ -91,25 +91,21 @@ def merge(runs: Sequence[Run]) -> Merged:
         return Merged(runs=runs, times=runs[0].times, owners=np.zeros(len(runs[0].times), dtype))
     counts = [len(run.times) for run in runs]
     mixed = any(run.mixed for run in runs)
-    if runs[0].ties or mixed:
+    bits = (len(runs) - 1).bit_length()
+    first, last = min(int(run.times[0]) for run in runs), max(int(run.times[-1]) for run in runs)
+    if runs[0].ties or mixed or last - first >= 1 << (63 - bits):  # or centuries apart
         times = np.concatenate([run.times for run in runs])
         owners = np.repeat(np.arange(len(runs), dtype=dtype), counts)
         order = np.argsort(times, kind="stable")
         _settle(order, times, _deciding(runs, counts, mixed=mixed))
         return Merged(runs=runs, times=times[order], owners=owners[order])
-    bits = (len(runs) - 1).bit_length()
-    first, last = min(int(run.times[0]) for run in runs), max(int(run.times[-1]) for run in runs)
-    if last - first >= 1 << (63 - bits):  # centuries apart
-        times = np.concatenate([run.times for run in runs])
-        order = np.argsort(times, kind="stable")
-        return Merged(runs=runs, times=times[order], owners=np.repeat(np.arange(len(runs), dtype=dtype), counts)[order])
     # One number holds a row's time and its run, so a plain sort does what a much slower indirect one would.
-    first = first if max(abs(first), abs(last)) >> (63 - bits) else 0  # of few runs, today's times leave room as they are
+    base = first if max(abs(first), abs(last)) >> (63 - bits) else 0  # of few runs, today's times leave room as they are
     times = np.empty(sum(counts), np.int64)
     stop = 0
     for number, run in enumerate(runs):
         start, stop = stop, stop + len(run.times)
-        part = np.subtract(run.times, first, out=times[start:stop]) if first else run.times
+        part = np.subtract(run.times, base, out=times[start:stop]) if base else run.times
         np.left_shift(part, bits, out=times[start:stop])
         if number:
             times[start:stop] |= number
@@ -117,8 +113,8 @@ def merge(runs: Sequence[Run]) -> Merged:
     owners = np.empty(len(times), dtype)
     np.bitwise_and(times, (1 << bits) - 1, out=owners, casting="unsafe")
     times >>= bits
-    if first:
-        times += first
+    if base:
+        times += base
     return Merged(runs=runs, times=times, owners=owners)
 
 

@@ -5,7 +5,7 @@ import operator
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import accumulate, chain
+from itertools import accumulate, chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -253,11 +253,11 @@ def fill(storage: Storage, fills: Iterable[Fill], threads: int | None = None) ->
     wanted = [(each, _decoded_bytes(each)) for each in fills if len(each.runs.starts)]
     decoded = sum(size for _, size in wanted)
     if decoded <= SMALL_BYTES:
-        run_small_jobs([job for each, _ in wanted for job in _jobs(storage, each, decoded, 1)], threads)
+        run_small_jobs([job for each, _ in wanted for job in _jobs(storage, each, 0, 1)], threads)
     else:
         threads = threads or default_threads()
-        left = accumulate((size for _, size in wanted), operator.sub, initial=decoded)
-        run_jobs((job for (each, _), there in zip(wanted, left, strict=False) for job in _jobs(storage, each, there, threads)), threads)
+        later = islice(accumulate((size for _, size in wanted), operator.sub, initial=decoded), 1, None)
+        run_jobs((job for (each, _), left in zip(wanted, later, strict=True) for job in _jobs(storage, each, left, threads)), threads)
 
 
 def _decoded_bytes(each: Fill) -> int:
@@ -267,16 +267,15 @@ def _decoded_bytes(each: Fill) -> int:
     return min(last + 1 - first, each.runs.count) * each.table.chunk_bytes
 
 
-def _jobs(storage: Storage, each: Fill, left_bytes: int, threads: int) -> Iterator[Job]:
-    """What is to be done to fill one array, where so many bytes are left to be decoded from here on.
+def _jobs(storage: Storage, each: Fill, later_bytes: int, threads: int) -> Iterator[Job]:
+    """What is to be done to fill one array, after which so many bytes are left to be decoded.
 
     Each job is a part of what is left, so that the last ones are small and no thread waits long for another.
     """
     size = each.table.chunk_bytes
-    later = left_bytes - _decoded_bytes(each)
 
     def portion(chunks: int) -> int:
-        return max((chunks * size + later) // (threads * PORTIONS), PORTION_BYTES) // size or 1
+        return max((chunks * size + later_bytes) // (threads * PORTIONS), PORTION_BYTES) // size or 1
 
     for fetch in plan_fetches(each.table, each.runs, each.target, JOB_BYTES, _copy_decoded(each), portion if threads > 1 else None):
         yield partial(fetch_into, storage, each.source.part.prefix, fetch, each.out, each.finish, each.levels)
